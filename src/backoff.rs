@@ -1,0 +1,259 @@
+//! How long to wait before which attempt: used between retries and for the open state of a breaker.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::settings::{Check, ConfigError};
+
+/// At most so many steps of a [`Backoff::steps`] are kept.
+const MAX_STEPS: usize = 1024;
+
+/// A sequence of waits: a base, a cap, then jitter; the cap comes first, so no wait is ever over it.
+///
+/// | kind | base of the n-th wait |
+/// |---|---|
+/// | [`none`](Self::none) | zero: no timer is touched |
+/// | [`fixed`](Self::fixed) | the same each time |
+/// | [`exponential`](Self::exponential) | `initial × factor^(n−1)`, factor 2 unless [set](Self::factor) |
+/// | [`steps`](Self::steps) | any iterator of durations |
+///
+/// ```
+/// use steadfast::backoff::{Backoff, Jitter};
+/// use std::time::Duration;
+///
+/// let backoff = Backoff::exponential(Duration::from_millis(25)).max(Duration::from_secs(2)).jitter(Jitter::None);
+/// let waits: Vec<_> = (1..=4).filter_map(|attempt| backoff.wait(attempt, Duration::ZERO, 0.0)).collect();
+/// assert_eq!(waits, [25, 50, 100, 200].map(Duration::from_millis));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backoff {
+    base: Base,
+    max: Duration,
+    jitter: Jitter,
+    unit: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Base {
+    Fixed(Duration),
+    Exponential { initial: Duration, factor: f64 },
+    Steps(Arc<[Duration]>),
+}
+
+/// How waits are spread, so that callers that failed together do not come back together.
+///
+/// `base` is the wait before jitter, at most the cap. Sources: Marc Brooker, "Exponential Backoff and Jitter" (AWS
+/// Architecture Blog, 2015) for full, equal and decorrelated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Jitter {
+    /// The base itself.
+    None,
+    /// Between zero and the base. The default.
+    Full,
+    /// Between half of the base and the base.
+    Equal,
+    /// Between the first base and three times the previous wait, at most the cap.
+    Decorrelated,
+    /// The base plus or minus this share of it (0 to 1), at most the cap: the base is kept so far below the cap
+    /// that the waits stay spread there too.
+    Around(f64),
+}
+
+impl Backoff {
+    const fn of(base: Base) -> Self {
+        Self { base, max: Duration::MAX, jitter: Jitter::Full, unit: Duration::from_nanos(1) }
+    }
+
+    /// No wait at all.
+    pub const fn none() -> Self {
+        Self::fixed(Duration::ZERO)
+    }
+
+    /// Always `wait`, without jitter unless [set](Self::jitter).
+    pub const fn fixed(wait: Duration) -> Self {
+        let mut fixed = Self::of(Base::Fixed(wait));
+        fixed.jitter = Jitter::None;
+        fixed
+    }
+
+    /// `initial`, then twice the one before, with full jitter and without a cap unless [set](Self::max).
+    pub const fn exponential(initial: Duration) -> Self {
+        Self::of(Base::Exponential { initial, factor: 2.0 })
+    }
+
+    /// The waits that `steps` yields (the first 1,024 are kept), without jitter unless [set](Self::jitter).
+    ///
+    /// A retry ends with the last of them; a breaker goes on with the last one. Also the way to give any function
+    /// of the attempt: `Backoff::steps((1..=10).map(wait_of_attempt))`.
+    pub fn steps(steps: impl IntoIterator<Item = Duration>) -> Self {
+        let mut backoff = Self::of(Base::Steps(steps.into_iter().take(MAX_STEPS).collect()));
+        backoff.jitter = Jitter::None;
+        backoff
+    }
+
+    /// What each base is multiplied with to give the next. Default 2; range: finite and over 0. Only for
+    /// [`exponential`](Self::exponential).
+    #[must_use]
+    pub const fn factor(mut self, by: f64) -> Self {
+        if let Base::Exponential { factor, .. } = &mut self.base {
+            *factor = by;
+        }
+        self
+    }
+
+    /// No wait is longer than this. Default: no cap.
+    #[must_use]
+    pub const fn max(mut self, max: Duration) -> Self {
+        self.max = max;
+        self
+    }
+
+    /// How waits are spread. Default: [`Jitter::Full`] for exponential ones, else none.
+    #[must_use]
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Cuts each base to whole milliseconds before the next multiplication, as Resilience4j does. Default:
+    /// nanoseconds.
+    #[must_use]
+    pub const fn whole_millis(mut self) -> Self {
+        self.unit = Duration::from_millis(1);
+        self
+    }
+
+    /// The wait before attempt `n + 1`, with `n` = 1 for the first wait; `None` if there is no n-th wait.
+    ///
+    /// `previous` is the wait before this one (for [`Jitter::Decorrelated`]), `random` is uniform in `[0, 1)`. Pure:
+    /// the same arguments give the same wait. Saturates instead of overflowing.
+    pub fn wait(&self, n: u32, previous: Duration, random: f64) -> Option<Duration> {
+        let base = self.base(n)?;
+        let max = self.units(self.max);
+        let base = base.min(max);
+        let units = match self.jitter {
+            Jitter::None => base,
+            Jitter::Full => (random * (base as f64 + 1.0)) as i64,
+            Jitter::Equal => base / 2 + (random * (base - base / 2) as f64) as i64,
+            Jitter::Decorrelated => {
+                let first = self.base(1)?.min(max);
+                let top = self.units(previous).max(first).saturating_mul(3);
+                first.saturating_add((random * (top - first) as f64) as i64)
+            }
+            Jitter::Around(share) => {
+                let base = base.min((max as f64 / (1.0 + share)) as i64);
+                let spread = share * base as f64;
+                (base as f64 - spread + random * (2.0 * spread + 1.0)).max(1.0) as i64
+            }
+        };
+        Some(self.duration(units.min(max)))
+    }
+
+    /// The n-th wait without cap and jitter, in units.
+    fn base(&self, n: u32) -> Option<i64> {
+        match &self.base {
+            _ if n == 0 => None,
+            Base::Fixed(wait) => Some(self.units(*wait)),
+            Base::Steps(steps) => steps.get(n as usize - 1).map(|step| self.units(*step)),
+            Base::Exponential { initial, factor } => {
+                let mut base = self.units(*initial);
+                for _ in 1..n {
+                    // Cut to whole units at each step; the cast saturates.
+                    let next = (base as f64 * factor) as i64;
+                    if next == base {
+                        break;
+                    }
+                    base = next;
+                }
+                Some(base)
+            }
+        }
+    }
+
+    /// As [`wait`](Self::wait), but the last of the [`steps`](Self::steps) goes on for ever.
+    pub(crate) fn endless(&self, n: u32, random: f64) -> Duration {
+        let n = match &self.base {
+            Base::Steps(steps) => n.min(u32::try_from(steps.len()).unwrap_or(u32::MAX)),
+            _ => n,
+        };
+        self.wait(n.max(1), Duration::ZERO, random).unwrap_or(self.max)
+    }
+
+    fn units(&self, wait: Duration) -> i64 {
+        i64::try_from(wait.as_nanos() / self.unit.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn duration(&self, units: i64) -> Duration {
+        let units = u64::try_from(units).unwrap_or(0);
+        if self.unit == Duration::from_nanos(1) { Duration::from_nanos(units) } else { Duration::from_millis(units) }
+    }
+
+    /// Checks the settings; `endless` if a wait of zero makes no sense where it is used.
+    pub(crate) fn check(&self, check: &Check<'_>, field: &'static str, endless: bool) -> Result<(), ConfigError> {
+        let finite = "a finite factor over 0";
+        if let Base::Exponential { initial, factor } = &self.base {
+            check.that(factor.is_finite() && *factor > 0.0, field, factor, finite)?;
+            check.that(!initial.is_zero(), field, initial, "an exponential back-off that starts over 0")?;
+            check.that(*initial <= self.max, field, self.max, "a maximum that is not under the first wait")?;
+        }
+        if let Base::Fixed(wait) = &self.base {
+            check.that(*wait <= self.max, field, self.max, "a maximum that is not under the wait")?;
+            check.that(!endless || !wait.is_zero(), field, wait, "over 0")?;
+        }
+        if let Base::Steps(steps) = &self.base
+            && endless
+        {
+            check.that(!steps.is_empty(), field, steps, "at least one step")?;
+            check.that(steps.iter().all(|step| !step.is_zero()), field, steps, "steps over 0")?;
+        }
+        if let Jitter::Around(share) = self.jitter {
+            check.that((0.0..=1.0).contains(&share), field, share, "jitter around the wait by 0 to 1 of it")?;
+        }
+        check.that(!endless || !self.max.is_zero(), field, self.max, "a maximum over 0")?;
+        check.that(
+            !endless || self.jitter != Jitter::Full && self.jitter != Jitter::Decorrelated,
+            field,
+            self.jitter,
+            "no, equal or proportional jitter (here the others could give no wait at all)",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn no_wait_is_over_the_cap_whatever_the_jitter_and_not_all_are_at_it() {
+        for jitter in [Jitter::Full, Jitter::Equal, Jitter::Decorrelated, Jitter::Around(0.2)] {
+            let backoff = Backoff::exponential(25 * MS).max(2000 * MS).jitter(jitter);
+            let mut previous = Duration::ZERO;
+            let mut at_cap = 0;
+            for n in 1..1000 {
+                let wait = backoff.wait(n, previous, f64::from(n * 7919 % 1000) / 1000.0).unwrap();
+                assert!(wait <= 2000 * MS, "{jitter:?} {n} {wait:?}");
+                at_cap += u32::from(wait == 2000 * MS);
+                previous = wait;
+            }
+            assert!(at_cap < 500, "{jitter:?} is at the cap {at_cap} times of 999");
+        }
+    }
+
+    #[test]
+    fn extremes_saturate() {
+        let backoff = Backoff::exponential(Duration::MAX).factor(1e300).jitter(Jitter::None);
+        assert!(backoff.wait(u32::MAX, Duration::MAX, 0.999).unwrap() > Duration::from_secs(1 << 33));
+        let decorrelated = Backoff::exponential(Duration::MAX).jitter(Jitter::Decorrelated);
+        decorrelated.wait(u32::MAX, Duration::MAX, 0.999).unwrap();
+    }
+
+    #[test]
+    fn steps_end_for_a_retry_and_go_on_for_a_breaker() {
+        let backoff = Backoff::steps([MS, 2 * MS]);
+        assert_eq!(backoff.wait(2, Duration::ZERO, 0.5), Some(2 * MS));
+        assert_eq!(backoff.wait(3, Duration::ZERO, 0.5), None);
+        assert_eq!(backoff.endless(3, 0.5), 2 * MS);
+    }
+}

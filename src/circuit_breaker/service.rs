@@ -1,0 +1,75 @@
+//! The service that asks the breaker before each call.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tower::Service;
+
+use super::{CircuitBreakerHandle, core::Core, future::ResponseFuture, permit::Permit};
+use crate::{Classify, DefaultClassify, IntoLayerError, error::ErrorOf};
+
+/// A service behind a circuit breaker. Made by a [`CircuitBreakerLayer`](super::CircuitBreakerLayer).
+///
+/// Its readiness is that of the inner service while calls are let through. While they are not, it is ready at once
+/// and refuses in `call`; it admits a call only on an inner service that it has driven to ready.
+#[derive(Debug)]
+pub struct CircuitBreaker<S, C = DefaultClassify> {
+    inner: S,
+    inner_ready: bool,
+    core: Arc<Core>,
+    classify: C,
+}
+
+impl<S, C> CircuitBreaker<S, C> {
+    pub(super) fn new(inner: S, core: Arc<Core>, classify: C) -> Self {
+        Self { inner, inner_ready: false, core, classify }
+    }
+
+    /// A handle to read and move the breaker.
+    pub fn handle(&self) -> CircuitBreakerHandle {
+        CircuitBreakerHandle { core: Arc::clone(&self.core) }
+    }
+}
+
+impl<S: Clone, C: Clone> Clone for CircuitBreaker<S, C> {
+    fn clone(&self) -> Self {
+        // The clone's inner service has not been driven to ready.
+        Self::new(self.inner.clone(), Arc::clone(&self.core), self.classify.clone())
+    }
+}
+
+impl<S, C, Req> Service<Req> for CircuitBreaker<S, C>
+where
+    S: Service<Req>,
+    S::Error: IntoLayerError,
+    C: Classify<S::Response, ErrorOf<S::Error>> + Clone,
+{
+    type Response = S::Response;
+    type Error = ErrorOf<S::Error>;
+    type Future = ResponseFuture<S::Future, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if !self.inner_ready && self.core.would_admit(|| self.core.clock.now()) {
+            ready!(self.inner.poll_ready(cx)).map_err(IntoLayerError::into_layer_error)?;
+            self.inner_ready = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        if !self.inner_ready {
+            // The breaker let nothing through when readiness was asked, so the inner service was not driven.
+            return ResponseFuture::refused(Permit::refuse(&self.core));
+        }
+        match Permit::for_call(&self.core) {
+            Ok(mut permit) => {
+                self.inner_ready = false;
+                let inner = permit.run(|| self.inner.call(request));
+                ResponseFuture::called(inner, permit, self.classify.clone())
+            }
+            Err(rejected) => ResponseFuture::refused(rejected),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The service that tries failed calls again.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower::Service;
+
+use super::{CloneRequest, Replay, RetryHandle, future::ResponseFuture, layer::Shared};
+use crate::{Classify, DefaultClassify, IntoLayerError, context::AttemptCount, error::ErrorOf};
+
+/// A service whose failed calls are tried again. Made by a [`RetryLayer`](super::RetryLayer).
+///
+/// Its readiness is that of the inner service; later attempts drive a clone of it to ready.
+#[derive(Clone, Debug)]
+pub struct Retry<S, C = DefaultClassify, P = CloneRequest> {
+    inner: S,
+    shared: Arc<Shared>,
+    classify: C,
+    replay: P,
+}
+
+impl<S, C, P> Retry<S, C, P> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>, classify: C, replay: P) -> Self {
+        Self { inner, shared, classify, replay }
+    }
+
+    /// A handle to read and change the retry.
+    pub fn handle(&self) -> RetryHandle {
+        RetryHandle { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S, C, P, Req> Service<Req> for Retry<S, C, P>
+where
+    S: Service<Req> + Clone,
+    S::Error: IntoLayerError,
+    C: Classify<S::Response, ErrorOf<S::Error>> + Clone,
+    P: Replay<Req> + Clone,
+{
+    type Response = S::Response;
+    type Error = ErrorOf<S::Error>;
+    type Future = ResponseFuture<S, Req, C, P>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(IntoLayerError::into_layer_error)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let mut attempts = AttemptCount::begin(self.shared.settings.get().max_attempts);
+        let may_repeat = self.replay.may_repeat(&request);
+        // Not for the last attempt: it is followed by none.
+        let copy = if attempts.left() { self.replay.copy(&request) } else { None };
+        if let Some(budget) = &self.shared.budget {
+            budget.first_attempt();
+        }
+        // The readied service takes the first attempt; a clone, to be driven to ready when needed, the later ones.
+        let later = self.inner.clone();
+        let first = attempts.enter(|| self.inner.call(request));
+        let shared = Arc::clone(&self.shared);
+        let progress = (attempts, copy, may_repeat);
+        ResponseFuture::new(first, later, shared, self.classify.clone(), self.replay.clone(), progress)
+    }
+}

@@ -1,0 +1,41 @@
+//! The seedable source of jitter and of choices.
+
+use std::hash::{BuildHasher, RandomState};
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use crate::sync::Mutex;
+
+/// A seed from the operating system, by way of the hasher keys that the standard library draws.
+pub(crate) fn entropy() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+/// A generator owned by one decision.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(SmallRng);
+
+impl Rng {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(SmallRng::seed_from_u64(seed))
+    }
+
+    /// Uniform in `[0, 1)`.
+    pub(crate) fn unit(&mut self) -> f64 {
+        self.0.random()
+    }
+}
+
+/// A generator shared by calls. Locked for a few instructions, and only by calls that need a draw.
+#[derive(Debug)]
+pub(crate) struct SharedRng(Mutex<Rng>);
+
+impl SharedRng {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(Mutex::new(Rng::seeded(seed)))
+    }
+
+    pub(crate) fn unit(&self) -> f64 {
+        self.0.lock().unit()
+    }
+}
