@@ -1,4 +1,64 @@
-//! Resilience patterns as tower middleware.
+//! Resilience patterns as tower middleware: circuit breaker, retry with a budget, timeout and deadline, fallback.
+//!
+//! # Which layer goes where
+//! Outside in, for a client of one service:
+//!
+//! | | layer | because |
+//! |---|---|---|
+//! | 1 | [`fallback`] | answers whatever happens below |
+//! | 2 | [`timeout`]: the deadline | covers all attempts and waits; everything below sees it |
+//! | 3 | [`retry`] | each attempt passes all that follows; waits for what the breaker says |
+//! | 4 | [`circuit_breaker`] | sees every attempt; a refusal costs nothing |
+//! | 5 | [`timeout`]: one attempt (optional) | its end is a failure that the breaker counts |
+//! | 6 | `map_err(Error::Inner)` | chooses the error type of the stack |
+//! | 7 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
+//!
+//! [`ready`] goes above services of others that wait in `poll_ready`. [`Run`] runs code that is no service under any of these.
+//!
+//! ```
+//! use std::time::Duration;
+//! use steadfast::{circuit_breaker::CircuitBreakerLayer, retry::RetryLayer, timeout::Timeout};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = ServiceBuilder::new()
+//!     .layer(Timeout::builder(Duration::from_secs(1)).build()?)
+//!     .layer(RetryLayer::default())
+//!     .layer(CircuitBreakerLayer::default())
+//!     .map_err(steadfast::Error::Inner)
+//!     .service(service_fn(|id: u32| async move { Ok::<_, std::io::Error>(id + 1) }));
+//! assert_eq!(client.oneshot(41).await?, 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What all layers have in common
+//! - **The layer owns the state.** `Layer::layer` may be called once per route, connection or request: all services that
+//!   it makes, and all their clones, share one breaker, one budget, one set of counters.
+//! - **Readiness.** A service is called only on an instance that has been driven to ready. No layer waits in `poll_ready`
+//!   or returns an error of its own from there.
+//! - **Cancellation.** Dropping a response future drops the call and gives back what it held.
+//! - **Errors.** A layer that ends a call makes a [`Rejected`]; the innermost service chooses the type that carries it
+//!   ([`IntoLayerError`]).
+//! - **Meaning.** A [`Classify`] says once what outcomes mean; a refusal by a layer below is never evidence.
+//! - **Settings** are checked in `build()`, and changed in place through a handle, keeping state.
+//! - **Time** is `tokio::time`, so paused time governs every wait and every window in tests.
+//! - **Names, handles, events**: see [`telemetry`].
+//!
+//! # The stack does not compile
+//! - *`MyError` cannot carry the rejection of a layer*, or *the method `oneshot` exists but its trait bounds were not
+//!   satisfied* (E0599): the innermost service has an error of its own. Wrap it once, below the innermost layer:
+//!   `.map_err(steadfast::Error::Inner)`, or erase it: `.map_err(steadfast::BoxError::from)`.
+//! - *`Clone` is not implemented for the request*: a retry copies requests. Give it a function that does:
+//!   `Retry::builder().replay(|request: &Request| request.try_clone())`.
+//! - *type annotations needed* or *expected closure to take `for<'a>`*: a classifier closure needs its argument's type,
+//!   as in [`classify::from_fn`].
+//!
+//! # Features
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `tracing` | no | changes of state and last resorts as `tracing` events, target `steadfast` |
 #![forbid(unsafe_code)]
 
 pub mod backoff;
@@ -25,3 +85,7 @@ pub use self::{
     run::{Operation, OperationFuture, OperationOnce, Run},
     settings::ConfigError,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,30 @@
+# One command for each thing one does here. `just check` is what CI does.
+
+export RUSTFLAGS := env("RUSTFLAGS", "")
+
+default:
+    @just --list
+
+# Everything that CI runs.
+check:
+    bash .ci/run
+
+# The test command of the README.
+test:
+    cargo test --all-features
+
+# The concurrent paths under loom.
+loom:
+    RUSTFLAGS="--cfg steadfast_loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib loom_
+
+# Recorded behaviour of Resilience4j against the pure machines.
+conformance *FILES="tests/data/resilience4j/circuit_breaker_open.jsonl tests/data/resilience4j/intervals_open.jsonl":
+    cargo run --release --example conformance -- {{FILES}}
+
+# Instructions and allocations per call of each layer and of the stack (needs valgrind).
+cost:
+    cargo run --release -p steadfast-bench --bin cost
+
+# The shop, protected and unprotected.
+storefront *ARGS:
+    cargo run --release --example storefront -- {{ARGS}}
