@@ -13,8 +13,12 @@
 //! new generation, and an outcome with an old ticket changes nothing but the count of late ones. Timers are not
 //! waited for: whatever was due is done, with the clock at its due time, before anything else is looked at.
 
+mod ramp;
+mod transitions;
+
 use std::time::Duration;
 
+use self::ramp::{Ramp, admit_share};
 use super::{
     settings::{Abandoned, CircuitBreakerSettings, HalfOpenEnd, Window as WindowKind},
     state::{Cause, Snapshot, State, StateChange},
@@ -82,9 +86,10 @@ enum Phase {
     Open {
         until: Duration,
     },
-    /// `places` are those taken: by calls that are out, and by outcomes.
+    /// `places` are those taken: by calls that are `out`, and by outcomes.
     HalfOpen {
         places: u32,
+        out: u32,
         in_a_row: u32,
     },
     ForcedOpen,
@@ -92,17 +97,9 @@ enum Phase {
     MetricsOnly,
 }
 
-/// A share of the calls that grows from a tenth to all.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Ramp {
-    end: Duration,
-    /// What the share has saved up; a call is let through when this reaches one.
-    credit: f64,
-}
-
 impl Phase {
     const CLOSED: Self = Self::Closed { in_a_row: 0, ramp: None };
-    const HALF_OPEN: Self = Self::HalfOpen { places: 0, in_a_row: 0 };
+    const HALF_OPEN: Self = Self::HalfOpen { places: 0, out: 0, in_a_row: 0 };
 }
 
 impl Machine {
@@ -197,12 +194,11 @@ impl Machine {
             // ## Open => HalfOpen
             Phase::Open { .. } => self.enter_half_open(due, Cause::WaitOver),
             // ## HalfOpen => (Open | Closed)
-            Phase::HalfOpen { places, .. } => match self.settings.half_open_end {
+            Phase::HalfOpen { out, .. } => match self.settings.half_open_end {
                 HalfOpenEnd::Open => self.enter_open(due, Cause::HalfOpenTooLong, None),
                 HalfOpenEnd::Close => self.enter_closed(due, Cause::HalfOpenTooLong, None),
                 HalfOpenEnd::Judge => {
                     let totals = self.window.totals(due);
-                    let out = places.saturating_sub(totals.recorded);
                     let judged = Totals {
                         recorded: totals.recorded.saturating_add(out),
                         failed: totals.failed.saturating_add(out),
@@ -266,8 +262,9 @@ impl Machine {
         let admitted = match &mut self.phase {
             Phase::Closed { ramp, .. } => admit_share(ramp, now, self.settings.ramp),
             Phase::Disabled | Phase::MetricsOnly => true,
-            Phase::HalfOpen { places, .. } if *places < self.settings.half_open_calls => {
+            Phase::HalfOpen { places, out, .. } if *places < self.settings.half_open_calls => {
                 *places += 1;
+                *out += 1;
                 true
             }
             Phase::HalfOpen { .. } | Phase::Open { .. } | Phase::ForcedOpen => false,
@@ -332,12 +329,14 @@ impl Machine {
     /// The time, if the ticket is of the present generation; else the outcome is too late.
     fn current(&mut self, now: Duration, ticket: Ticket) -> Option<Duration> {
         let now = self.advance(now);
-        if ticket.generation == self.generation {
-            Some(now)
-        } else {
+        if ticket.generation != self.generation {
             self.late += 1;
-            None
+            return None;
         }
+        if let Phase::HalfOpen { out, .. } = &mut self.phase {
+            *out = out.saturating_sub(1);
+        }
+        Some(now)
     }
 
     fn give_back(&mut self) {
@@ -360,34 +359,30 @@ impl Machine {
             Phase::Disabled | Phase::Open { .. } | Phase::ForcedOpen => return,
         }
         self.window.push(now, mark);
-        let totals = self.window.totals(now);
-        match self.phase {
-            // ## Closed => Open
-            Phase::Closed { in_a_row, .. } => {
-                let reached = self
-                    .row_reached(in_a_row)
-                    .or_else(|| if totals.calls() >= self.minimum { self.rate_reached(&totals) } else { None });
-                if let Some(cause) = reached {
-                    self.enter_open(now, cause, None);
-                }
-            }
-            // ## HalfOpen => (Open | Closed)
-            Phase::HalfOpen { in_a_row, .. } => {
-                let enough = totals.calls() >= self.minimum;
-                let reached =
-                    self.row_reached(in_a_row).or_else(|| if enough { self.rate_reached(&totals) } else { None });
-                match reached {
-                    Some(cause) => self.enter_open(now, cause, None),
-                    None if enough && may_close && totals.recorded > 0 => {
-                        self.enter_closed(now, Cause::Recovered, self.settings.ramp);
-                    }
-                    // There must be a place for the call that decides.
-                    None if !may_close && mark.failed => self.give_back(),
-                    None => {}
-                }
-            }
-            _ => {}
+        let decided = self.decide(now, may_close);
+        if !decided && mark.failed && !may_close {
+            // There must be a place for the call that decides.
+            self.give_back();
         }
+    }
+
+    /// Looks at what has been recorded, and changes the state if that is reason enough.
+    fn decide(&mut self, now: Duration, may_close: bool) -> bool {
+        let (Phase::Closed { in_a_row, .. } | Phase::HalfOpen { in_a_row, .. }) = self.phase else { return false };
+        let totals = self.window.totals(now);
+        let enough = totals.calls() >= self.minimum;
+        let rate = if enough { self.rate_reached(&totals) } else { None };
+        // ## Closed, HalfOpen => Open
+        if let Some(cause) = self.row_reached(in_a_row).or(rate) {
+            self.enter_open(now, cause, None);
+            return true;
+        }
+        // ## HalfOpen => Closed
+        let closes = enough && may_close && totals.recorded > 0 && matches!(self.phase, Phase::HalfOpen { .. });
+        if closes {
+            self.enter_closed(now, Cause::Recovered, self.settings.ramp);
+        }
+        closes
     }
 
     fn row_reached(&self, in_a_row: u32) -> Option<Cause> {
@@ -402,137 +397,6 @@ impl Machine {
             let slow = self.settings.slow_calls.filter(|slow| totals.slow_percent() >= threshold(slow.rate));
             slow.map(|_| Cause::SlowCallRate)
         }
-    }
-
-    // ## By hand
-
-    /// Opens for the wait of the next attempt, from any state.
-    pub fn open(&mut self, now: Duration) {
-        let now = self.advance(now);
-        self.enter_open(now, Cause::ByHand, None);
-    }
-
-    /// Opens for `wait`, from any state; not counted as an attempt.
-    pub fn open_for(&mut self, now: Duration, wait: Duration) {
-        let now = self.advance(now);
-        self.enter_open(now, Cause::ByHand, Some(wait));
-    }
-
-    /// Makes an open breaker half-open, or begins half-open anew. `false`, and nothing changed, in the other states
-    /// that let calls through: there is nothing to try.
-    pub fn half_open(&mut self, now: Duration) -> bool {
-        let now = self.advance(now);
-        let possible = !matches!(self.phase, Phase::Closed { .. } | Phase::MetricsOnly);
-        if possible {
-            self.enter_half_open(now, Cause::ByHand);
-        }
-        possible
-    }
-
-    /// Closes with an empty window, from any state.
-    pub fn close(&mut self, now: Duration) {
-        let now = self.advance(now);
-        self.enter_closed(now, Cause::ByHand, None);
-    }
-
-    /// Refuses all calls until told otherwise.
-    pub fn force_open(&mut self, now: Duration) {
-        let now = self.advance(now);
-        self.attempt = self.attempt.saturating_add(1);
-        self.enter(now, Phase::ForcedOpen, Cause::ByHand, None);
-        self.replace_window(Window::none(), self.settings.minimum());
-    }
-
-    /// Lets all calls through and records nothing until told otherwise.
-    pub fn disable(&mut self, now: Duration) {
-        let now = self.advance(now);
-        self.attempt = 0;
-        self.enter(now, Phase::Disabled, Cause::ByHand, None);
-        self.replace_window(Window::none(), self.settings.minimum());
-    }
-
-    /// Lets all calls through and records them, but never opens, until told otherwise.
-    pub fn metrics_only(&mut self, now: Duration) {
-        let now = self.advance(now);
-        self.attempt = 0;
-        self.enter(now, Phase::MetricsOnly, Cause::ByHand, None);
-        self.replace_window(Window::new(self.settings.window), self.settings.minimum());
-    }
-
-    /// Changes the settings in place: the state, the calls out and the window stay, the window with its newest calls
-    /// (empty if it changes between calls and seconds). A running open state ends when it was going to.
-    pub fn change(&mut self, now: Duration, settings: CircuitBreakerSettings) {
-        let now = self.advance(now);
-        self.minimum = match self.phase {
-            Phase::HalfOpen { .. } => settings.trial_minimum(),
-            _ => settings.minimum(),
-        };
-        match self.phase {
-            Phase::Closed { .. } | Phase::MetricsOnly => self.window.resize(now, settings.window),
-            Phase::HalfOpen { .. } => {
-                self.window.resize(now, WindowKind::Count(settings.half_open_calls));
-            }
-            Phase::Open { .. } | Phase::ForcedOpen | Phase::Disabled => {}
-        }
-        self.settings = settings;
-    }
-
-    // ## Transitions
-
-    fn enter_closed(&mut self, now: Duration, cause: Cause, ramp: Option<Duration>) {
-        self.attempt = 0;
-        let ramp = ramp.map(|ramp| Ramp { end: now.saturating_add(ramp), credit: 0.0 });
-        self.enter(now, Phase::Closed { in_a_row: 0, ramp }, cause, None);
-        self.replace_window(Window::new(self.settings.window), self.settings.minimum());
-    }
-
-    /// The window stays, to be read.
-    fn enter_open(&mut self, now: Duration, cause: Cause, wait: Option<Duration>) {
-        let wait = wait.unwrap_or_else(|| {
-            self.attempt = self.attempt.saturating_add(1);
-            self.settings.wait_open.endless(self.attempt, self.rng.unit())
-        });
-        self.enter(now, Phase::Open { until: now.saturating_add(wait) }, cause, Some(wait));
-    }
-
-    fn enter_half_open(&mut self, now: Duration, cause: Cause) {
-        self.enter(now, Phase::HALF_OPEN, cause, None);
-        let window = Window::new(WindowKind::Count(self.settings.half_open_calls));
-        self.replace_window(window, self.settings.trial_minimum());
-    }
-
-    fn replace_window(&mut self, window: Window, minimum: u32) {
-        self.window = window;
-        self.minimum = minimum;
-        self.refused = 0;
-    }
-
-    fn enter(&mut self, now: Duration, phase: Phase, cause: Cause, open_for: Option<Duration>) {
-        let from = self.state();
-        let totals = self.window.totals(now);
-        let (failure_rate, slow_call_rate) = self.rates(&totals);
-        self.phase = phase;
-        self.generation += 1;
-        self.changes.push(StateChange {
-            from,
-            to: self.state(),
-            cause,
-            generation: self.generation,
-            failure_rate,
-            slow_call_rate,
-            calls: totals.calls(),
-            lasted: now.saturating_sub(self.since),
-            refused: self.refused_in_all - self.refused_before,
-            late: self.late,
-            open_for,
-        });
-        self.since = now;
-        self.refused_before = self.refused_in_all;
-    }
-
-    /// The changes of state since this was last asked, oldest first. To be asked after every other call.
-    pub fn take_changes(&mut self) -> Vec<StateChange> {
-        std::mem::take(&mut self.changes)
     }
 
     // ## Reading
@@ -578,20 +442,4 @@ impl Machine {
     pub(super) fn lets_all_through(&self) -> bool {
         matches!(self.phase, Phase::Closed { ramp: None, .. } | Phase::Disabled | Phase::MetricsOnly)
     }
-}
-
-/// Lets a share of the calls through that grows from a tenth to all; ends the ramp when its time is over.
-fn admit_share(ramp: &mut Option<Ramp>, now: Duration, length: Option<Duration>) -> bool {
-    let Some(Ramp { end, credit }) = ramp else { return true };
-    let left = end.saturating_sub(now);
-    let Some(length) = length.filter(|length| !left.is_zero() && *length >= left) else {
-        *ramp = None;
-        return true;
-    };
-    *credit += (1.0 - left.as_secs_f64() / length.as_secs_f64()).max(0.1);
-    let whole = *credit >= 1.0;
-    if whole {
-        *credit -= 1.0;
-    }
-    whole
 }

@@ -18,7 +18,8 @@ pub struct RetrySettings {
     pub max_attempts: u32,
     /// How long to wait between attempts. Default: 25 ms × 2 up to 2 s, full jitter.
     pub backoff: Backoff,
-    /// The longest that a wait asked for by the service (`Retry-After`) or by a refusing layer is obeyed. Default 10 s.
+    /// The longest that a wait asked for by the service (`Retry-After`) or by a refusing layer is obeyed. Default 10 s,
+    /// over 0.
     pub max_retry_after: Duration,
 }
 
@@ -40,6 +41,7 @@ impl RetrySettings {
     pub fn check(&self, component: &Name) -> Result<(), ConfigError> {
         let check = Check::of(component);
         check.that(self.max_attempts > 0, "max_attempts", self.max_attempts, "at least 1")?;
+        check.positive("max_retry_after", self.max_retry_after)?;
         self.backoff.check(&check, "backoff", false)
     }
 }
