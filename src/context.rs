@@ -267,3 +267,77 @@ impl AttemptCount {
         value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEC: Duration = Duration::from_secs(1);
+
+    async fn pass(time: Duration) {
+        tokio::time::advance(time).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_that_start_together_start_at_the_same_reading_of_the_clock() {
+        let (mut outer, mut inner) = (TimeLimit::within(3 * SEC), TimeLimit::within(SEC));
+        pass(SEC).await; // before anything asks: not counted
+        let start = time::now();
+        let seen = outer.enter(|| inner.enter(deadline));
+        assert_eq!(seen, Some(start + SEC));
+        pass(SEC).await;
+        assert_eq!(inner.deadline(), Some(start + SEC));
+        assert_eq!(outer.deadline(), Some(start + 3 * SEC));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_limit_is_cut_to_what_is_left_of_the_earlier() {
+        let mut outer = TimeLimit::within(2 * SEC);
+        let end = outer.deadline();
+        pass(SEC).await;
+        let mut inner = TimeLimit::within(5 * SEC);
+        assert_eq!(outer.enter(|| inner.enter(deadline)), end);
+        assert_eq!(inner.deadline(), Some(time::now() + 5 * SEC));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_has_to_wait_starts_those_above() {
+        let (mut outer, mut inner) = (TimeLimit::within(3 * SEC), TimeLimit::within(SEC));
+        let start = time::now();
+        assert_eq!(outer.enter(|| inner.deadline()), Some(start + SEC));
+        pass(SEC).await;
+        assert_eq!(outer.deadline(), Some(start + 3 * SEC));
+    }
+
+    #[test]
+    fn no_limit_outlives_its_call_even_if_that_panics() {
+        let mut limit = TimeLimit::within(SEC);
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| limit.enter(|| panic!("on purpose"))));
+        assert!(panic.is_err());
+        assert_eq!(CURRENT.get(), CallContext::EMPTY);
+    }
+
+    #[test]
+    fn a_limit_beyond_the_clock_never_ends_and_is_cut_like_any_other() {
+        let mut endless = TimeLimit::within(Duration::MAX);
+        assert_eq!(endless.enter(deadline), None);
+        let mut outer = TimeLimit::within(SEC);
+        let end = outer.deadline();
+        assert_eq!(outer.enter(|| endless.enter(deadline)), end);
+    }
+
+    #[test]
+    fn attempts_are_counted_once_over_nested_engines() {
+        let mut outer = AttemptCount::begin(3);
+        outer.enter(|| {
+            let mut inner = AttemptCount::begin(5);
+            inner.take();
+            inner.take();
+            inner.enter(|| assert_eq!(attempt(), 3));
+            assert!(!inner.left());
+        });
+        assert_eq!(outer.made(), 3);
+        assert!(!outer.left());
+        outer.enter(|| without_attempts(|| assert!(AttemptCount::begin(2).left())));
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     settings::{Check, ConfigError},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     telemetry::Name,
 };
 
@@ -38,9 +38,9 @@ pub enum BudgetMode {
 pub struct Budget {
     /// In millionths of a token.
     tokens: AtomicU64,
-    capacity: u64,
-    deposit: u64,
-    refund: bool,
+    capacity: AtomicU64,
+    deposit: AtomicU64,
+    refund: AtomicBool,
 }
 
 impl Budget {
@@ -49,24 +49,38 @@ impl Budget {
     /// # Errors
     /// No tokens, or a share that is not in 0 to 1.
     pub fn new(mode: BudgetMode, tokens: u32) -> Result<Self, ConfigError> {
-        let name = Name::from_static("retry budget");
-        let check = Check::of(&name);
-        let (BudgetMode::Ratio(share) | BudgetMode::Refund(share)) = mode;
-        check.that((0.0..=1.0).contains(&share), "mode", mode, "a share of 0 to 1")?;
-        check.that((1..=MAX_TOKENS).contains(&tokens), "tokens", tokens, "1 to 1,000,000,000")?;
+        check(mode, tokens)?;
         Ok(Self::of(mode, tokens))
     }
 
     fn of(mode: BudgetMode, tokens: u32) -> Self {
+        let budget = Self {
+            tokens: AtomicU64::new(u64::from(tokens) * TOKEN),
+            capacity: AtomicU64::new(0),
+            deposit: AtomicU64::new(0),
+            refund: AtomicBool::new(false),
+        };
+        budget.set(mode, tokens);
+        budget
+    }
+
+    /// Changes the budget while it is in use. The tokens there are stay, up to what it holds from now on.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); then nothing has changed.
+    pub fn change(&self, mode: BudgetMode, tokens: u32) -> Result<(), ConfigError> {
+        check(mode, tokens)?;
+        self.set(mode, tokens);
+        self.tokens.fetch_min(u64::from(tokens) * TOKEN, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn set(&self, mode: BudgetMode, tokens: u32) {
         let (BudgetMode::Ratio(share) | BudgetMode::Refund(share)) = mode;
-        let capacity = u64::from(tokens) * TOKEN;
-        Self {
-            tokens: AtomicU64::new(capacity),
-            capacity,
-            // Rounded down: the bound holds for the share as given.
-            deposit: (share * TOKEN as f64) as u64,
-            refund: matches!(mode, BudgetMode::Refund(_)),
-        }
+        self.capacity.store(u64::from(tokens) * TOKEN, Ordering::Relaxed);
+        // Rounded down: the bound holds for the share as given.
+        self.deposit.store((share * TOKEN as f64) as u64, Ordering::Relaxed);
+        self.refund.store(matches!(mode, BudgetMode::Refund(_)), Ordering::Relaxed);
     }
 
     /// 50 tokens, 0.2 by each first attempt.
@@ -86,15 +100,15 @@ impl Budget {
 
     /// A first attempt begins.
     pub fn first_attempt(&self) {
-        if !self.refund {
-            self.add(self.deposit);
+        if !self.refunds() {
+            self.add(self.deposit.load(Ordering::Relaxed));
         }
     }
 
     /// A first attempt succeeded.
     pub fn first_success(&self) {
-        if self.refund {
-            self.add(self.deposit);
+        if self.refunds() {
+            self.add(self.deposit.load(Ordering::Relaxed));
         }
     }
 
@@ -106,7 +120,7 @@ impl Budget {
 
     /// A retry succeeded.
     pub fn retry_success(&self) {
-        if self.refund {
+        if self.refunds() {
             self.add(TOKEN);
         }
     }
@@ -116,15 +130,31 @@ impl Budget {
         self.add(TOKEN);
     }
 
+    fn refunds(&self) -> bool {
+        self.refund.load(Ordering::Relaxed)
+    }
+
     /// Adds, up to what the bucket holds. A full one is only read, so that in the quiet callers do not contend.
     fn add(&self, amount: u64) {
-        let add = |tokens: u64| (tokens < self.capacity).then(|| (tokens + amount).min(self.capacity));
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        let add = |tokens: u64| (tokens < capacity).then(|| (tokens + amount).min(capacity));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 }
 
+fn check(mode: BudgetMode, tokens: u32) -> Result<(), ConfigError> {
+    let name = Name::from_static("retry budget");
+    let check = Check::of(&name);
+    let (BudgetMode::Ratio(share) | BudgetMode::Refund(share)) = mode;
+    check.that((0.0..=1.0).contains(&share), "mode", mode, "a share of 0 to 1")?;
+    check.that((1..=MAX_TOKENS).contains(&tokens), "tokens", tokens, "1 to 1,000,000,000")
+}
+
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget").field("tokens", &self.tokens()).field("refund", &self.refund).finish_non_exhaustive()
+        f.debug_struct("Budget")
+            .field("tokens", &self.tokens())
+            .field("refunds", &self.refunds())
+            .finish_non_exhaustive()
     }
 }
