@@ -28,7 +28,8 @@ const MAX_STEPS: usize = 1024;
 pub struct Backoff {
     base: Base,
     max: Duration,
-    jitter: Jitter,
+    /// `None`: what suits the place where it is used.
+    jitter: Option<Jitter>,
     unit: Duration,
 }
 
@@ -48,7 +49,7 @@ enum Base {
 pub enum Jitter {
     /// The base itself.
     None,
-    /// Between zero and the base. The default.
+    /// Between zero and the base.
     Full,
     /// Between half of the base and the base.
     Equal,
@@ -61,7 +62,7 @@ pub enum Jitter {
 
 impl Backoff {
     const fn of(base: Base) -> Self {
-        Self { base, max: Duration::MAX, jitter: Jitter::Full, unit: Duration::from_nanos(1) }
+        Self { base, max: Duration::MAX, jitter: None, unit: Duration::from_nanos(1) }
     }
 
     /// No wait at all.
@@ -71,12 +72,10 @@ impl Backoff {
 
     /// Always `wait`, without jitter unless [set](Self::jitter).
     pub const fn fixed(wait: Duration) -> Self {
-        let mut fixed = Self::of(Base::Fixed(wait));
-        fixed.jitter = Jitter::None;
-        fixed
+        Self::of(Base::Fixed(wait))
     }
 
-    /// `initial`, then twice the one before, with full jitter and without a cap unless [set](Self::max).
+    /// `initial`, then twice the one before, with [jitter](Self::jitter) and without a cap unless [set](Self::max).
     pub const fn exponential(initial: Duration) -> Self {
         Self::of(Base::Exponential { initial, factor: 2.0 })
     }
@@ -86,9 +85,7 @@ impl Backoff {
     /// A retry ends with the last of them; a breaker goes on with the last one. Also the way to give any function
     /// of the attempt: `Backoff::steps((1..=10).map(wait_of_attempt))`.
     pub fn steps(steps: impl IntoIterator<Item = Duration>) -> Self {
-        let mut backoff = Self::of(Base::Steps(steps.into_iter().take(MAX_STEPS).collect()));
-        backoff.jitter = Jitter::None;
-        backoff
+        Self::of(Base::Steps(steps.into_iter().take(MAX_STEPS).collect()))
     }
 
     /// What each base is multiplied with to give the next. Default 2; range: finite and over 0. Only for
@@ -108,10 +105,11 @@ impl Backoff {
         self
     }
 
-    /// How waits are spread. Default: [`Jitter::Full`] for exponential ones, else none.
+    /// How waits are spread. Default for exponential ones: [`Jitter::Full`] between retries, and `Jitter::Around(0.2)`
+    /// for a breaker's open state, which must not be over at once; for all others none.
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
-        self.jitter = jitter;
+        self.jitter = Some(jitter);
         self
     }
 
@@ -128,10 +126,18 @@ impl Backoff {
     /// `previous` is the wait before this one (for [`Jitter::Decorrelated`]), `random` is uniform in `[0, 1)`. Pure:
     /// the same arguments give the same wait. Saturates instead of overflowing.
     pub fn wait(&self, n: u32, previous: Duration, random: f64) -> Option<Duration> {
-        let base = self.base(n)?;
+        self.spread(n, previous, random, Jitter::Full)
+    }
+
+    /// The n-th wait, with `jitter` if none has been set and there is something to spread.
+    fn spread(&self, n: u32, previous: Duration, random: f64, jitter: Jitter) -> Option<Duration> {
         let max = self.units(self.max);
-        let base = base.min(max);
-        let units = match self.jitter {
+        let base = self.base(n)?.min(max);
+        let jitter = self.jitter.unwrap_or(match self.base {
+            Base::Exponential { .. } => jitter,
+            Base::Fixed(_) | Base::Steps(_) => Jitter::None,
+        });
+        let units = match jitter {
             Jitter::None => base,
             Jitter::Full => (random * (base as f64 + 1.0)) as i64,
             Jitter::Equal => base / 2 + (random * (base - base / 2) as f64) as i64,
@@ -170,13 +176,14 @@ impl Backoff {
         }
     }
 
-    /// As [`wait`](Self::wait), but the last of the [`steps`](Self::steps) goes on for ever.
+    /// As [`wait`](Self::wait), but the last of the [`steps`](Self::steps) goes on for ever, and no jitter that was
+    /// not asked for makes a wait of nothing.
     pub(crate) fn endless(&self, n: u32, random: f64) -> Duration {
         let n = match &self.base {
             Base::Steps(steps) => n.min(u32::try_from(steps.len()).unwrap_or(u32::MAX)),
             _ => n,
         };
-        self.wait(n.max(1), Duration::ZERO, random).unwrap_or(self.max)
+        self.spread(n.max(1), Duration::ZERO, random, Jitter::Around(0.2)).unwrap_or(self.max)
     }
 
     fn units(&self, wait: Duration) -> i64 {
@@ -206,12 +213,12 @@ impl Backoff {
             check.that(!steps.is_empty(), field, steps, "at least one step")?;
             check.that(steps.iter().all(|step| !step.is_zero()), field, steps, "steps over 0")?;
         }
-        if let Jitter::Around(share) = self.jitter {
+        if let Some(Jitter::Around(share)) = self.jitter {
             check.that((0.0..=1.0).contains(&share), field, share, "jitter around the wait by 0 to 1 of it")?;
         }
         check.that(!endless || !self.max.is_zero(), field, self.max, "a maximum over 0")?;
         check.that(
-            !endless || self.jitter != Jitter::Full && self.jitter != Jitter::Decorrelated,
+            !endless || !matches!(self.jitter, Some(Jitter::Full | Jitter::Decorrelated)),
             field,
             self.jitter,
             "no, equal or proportional jitter (here the others could give no wait at all)",
