@@ -220,7 +220,7 @@ impl Backoff {
         check.that(
             !endless || !matches!(self.jitter, Some(Jitter::Full | Jitter::Decorrelated)),
             field,
-            self.jitter,
+            self.jitter.unwrap_or(Jitter::None),
             "no, equal or proportional jitter (here the others could give no wait at all)",
         )
     }
