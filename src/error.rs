@@ -42,6 +42,8 @@ pub enum RejectedKind {
     CircuitHalfOpen,
     /// A circuit breaker was forced open by hand.
     CircuitForcedOpen,
+    /// A bulkhead has no place, and none comes in time.
+    BulkheadFull,
 }
 
 impl RejectedKind {
@@ -112,6 +114,7 @@ impl fmt::Display for Rejected {
                 write!(f, "circuit breaker `{name}` is half-open and its trial calls are taken")?;
             }
             RejectedKind::CircuitForcedOpen => write!(f, "circuit breaker `{name}` was forced open by hand")?,
+            RejectedKind::BulkheadFull => write!(f, "bulkhead `{name}` is full")?,
         }
         match self.retry_after {
             Some(wait) => write!(f, "; try again in {wait:?}"),
@@ -306,7 +309,7 @@ mod tests {
     #[test]
     fn only_a_timeout_may_have_reached_the_service() {
         use RejectedKind::*;
-        for kind in [TimedOut, CircuitOpen, CircuitHalfOpen, CircuitForcedOpen] {
+        for kind in [TimedOut, CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull] {
             assert_eq!(Rejected::new(kind, "x").reached_service(), kind == TimedOut, "{kind:?}");
         }
     }

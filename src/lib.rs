@@ -63,12 +63,14 @@
 
 pub mod backoff;
 pub mod boundary;
+pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod context;
 mod error;
 pub mod fallback;
 mod keyed;
+mod queue;
 pub mod ready;
 pub mod retry;
 mod rng;

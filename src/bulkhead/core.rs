@@ -1,0 +1,180 @@
+//! The decision: who gets a place, who waits, who is refused. Shared by services, permits and handles.
+//!
+//! One atomic word holds the limit, the places taken, and whether anybody waits, so a place is taken and given back
+//! without a lock, and a change of the limit can never over-admit. Only who waits takes the lock, and who gives a place
+//! back while somebody does.
+
+use std::task::Waker;
+
+use super::settings::{BulkheadSettings, Order};
+use crate::{
+    queue::{Place, Queue},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The lowest bit: somebody waits, so nobody may overtake.
+const WAITING: u64 = 1;
+/// One place taken.
+const TAKEN: u64 = 1 << 1;
+const TAKEN_MASK: u64 = u32::MAX as u64 >> 1;
+const LIMIT_SHIFT: u32 = 32;
+
+#[derive(Debug)]
+pub(super) struct Places {
+    word: AtomicU64,
+    queue: Mutex<Waiters>,
+}
+
+#[derive(Debug)]
+struct Waiters {
+    wakers: Queue<Waker>,
+    max_waiting: u32,
+    order: Order,
+}
+
+/// What comes of asking to wait.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A place was free after all.
+    Taken,
+    /// Waiting, behind so many others.
+    Waiting { place: Place, ahead: usize },
+    /// The queue is full.
+    Full,
+}
+
+const fn taken(word: u64) -> u64 {
+    word >> 1 & TAKEN_MASK
+}
+
+const fn limit(word: u64) -> u64 {
+    word >> LIMIT_SHIFT
+}
+
+const fn has_room(word: u64) -> bool {
+    taken(word) < limit(word)
+}
+
+impl Places {
+    pub(super) fn new(settings: &BulkheadSettings) -> Self {
+        Self {
+            word: AtomicU64::new(u64::from(settings.max_concurrent) << LIMIT_SHIFT),
+            queue: Mutex::new(Waiters {
+                wakers: Queue::new(),
+                max_waiting: settings.max_waiting,
+                order: settings.order,
+            }),
+        }
+    }
+
+    /// Takes a place if there is one and nobody waits for it.
+    pub(super) fn try_take(&self) -> bool {
+        let take = |word| (has_room(word) && word & WAITING == 0).then(|| word + TAKEN);
+        self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Takes a place, or waits for one to be given to `waker`.
+    pub(super) fn ask(&self, waker: &Waker) -> Asked {
+        let mut waiters = self.queue.lock();
+        let ahead = waiters.wakers.len();
+        let full = ahead >= waiters.max_waiting as usize;
+        // From the word's point of view it is one step: a place is taken, or who gives one back next sees that
+        // somebody waits and comes for the lock.
+        let step = |word| match word {
+            word if ahead == 0 && has_room(word) => Some(word + TAKEN),
+            _ if full => None,
+            word => Some(word | WAITING),
+        };
+        match self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, step) {
+            Err(_) => Asked::Full,
+            Ok(before) if ahead == 0 && has_room(before) => Asked::Taken,
+            Ok(_) => Asked::Waiting { place: waiters.wakers.push_last(waker.clone()), ahead },
+        }
+    }
+
+    /// Whether a waiting call has been given its place; if not, `waker` will be woken when it is.
+    pub(super) fn poll(&self, place: Place, waker: &Waker) -> bool {
+        let mut waiters = self.queue.lock();
+        match waiters.wakers.get_mut(place) {
+            Some(present) => {
+                present.clone_from(waker);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Stops waiting. `false`: a place had been given already, which is now the caller's to give back.
+    pub(super) fn leave(&self, place: Place) -> bool {
+        let mut waiters = self.queue.lock();
+        let left = waiters.wakers.remove(place).is_some();
+        self.nobody_waits(&waiters);
+        left
+    }
+
+    /// Gives a place back; the next in line gets it.
+    pub(super) fn give_back(&self) {
+        let before = self.word.fetch_sub(TAKEN, Ordering::Release);
+        if before & WAITING != 0 {
+            self.hand_out();
+        }
+    }
+
+    /// Gives what places there are to those who wait.
+    fn hand_out(&self) {
+        while let Some(waker) = self.hand_to_next() {
+            // Not under the lock: a waker is foreign code.
+            waker.wake();
+        }
+    }
+
+    fn hand_to_next(&self) -> Option<Waker> {
+        let mut waiters = self.queue.lock();
+        if waiters.wakers.is_empty() {
+            self.nobody_waits(&waiters);
+            return None;
+        }
+        let take = |word| has_room(word).then(|| word + TAKEN);
+        self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).ok()?;
+        let next = match waiters.order {
+            Order::Fifo => waiters.wakers.pop_first(),
+            Order::Lifo => waiters.wakers.pop_last(),
+        };
+        self.nobody_waits(&waiters);
+        next
+    }
+
+    /// Lets calls take places without the lock again, if nobody waits.
+    fn nobody_waits(&self, waiters: &Waiters) {
+        if waiters.wakers.is_empty() {
+            self.word.fetch_and(!WAITING, Ordering::Relaxed);
+        }
+    }
+
+    /// Changes the limit and the queue in place. Never waits: places taken over a lower limit are given back as their
+    /// calls end, and none is given out until then. Who waits in a queue that has become too long goes on waiting.
+    pub(super) fn change(&self, settings: &BulkheadSettings) {
+        {
+            let mut waiters = self.queue.lock();
+            waiters.max_waiting = settings.max_waiting;
+            waiters.order = settings.order;
+            let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
+            let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
+            let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        }
+        self.hand_out();
+    }
+
+    /// Places taken.
+    pub(super) fn taken(&self) -> u32 {
+        taken(self.word.load(Ordering::Relaxed)) as u32
+    }
+
+    /// Calls that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.lock().wakers.len()
+    }
+}

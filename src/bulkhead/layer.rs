@@ -1,0 +1,213 @@
+//! Configures a bulkhead and owns its state.
+
+use std::{
+    fmt::Display,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tower::Layer;
+
+use super::{
+    Bulkhead, BulkheadHandle, BulkheadSettings, Order, UntilResponse,
+    core::Places,
+    handle::{BulkheadEvent, Refused},
+};
+use crate::{
+    ConfigError, Rejected, RejectedKind,
+    keyed::Keyed,
+    settings::{Check, Live},
+    telemetry::{Emitter, Name},
+};
+
+/// Limits how many calls run at once. All services it makes, and their clones, share its places and its queue.
+#[derive(Clone, Debug)]
+pub struct BulkheadLayer<H = UntilResponse> {
+    pub(super) shared: Arc<Shared>,
+    hold: H,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) name: Name,
+    pub(super) places: Places,
+    pub(super) settings: Live<BulkheadSettings>,
+    /// Nanoseconds between two places given out while calls wait, as seen by those that waited.
+    pub(super) pace: AtomicU64,
+    pub(super) refused: [AtomicU64; Refused::COUNT],
+    pub(super) events: Emitter<BulkheadEvent>,
+}
+
+impl Shared {
+    fn new(name: Name, settings: BulkheadSettings) -> Self {
+        Self {
+            name,
+            places: Places::new(&settings),
+            settings: Live::new(settings),
+            pace: AtomicU64::new(0),
+            refused: Default::default(),
+            events: Emitter::new(),
+        }
+    }
+
+    /// Counts and tells a refusal.
+    pub(super) fn refuse(&self, why: Refused) -> Rejected {
+        self.refused[why as usize].fetch_add(1, Ordering::Relaxed);
+        self.events.emit(|| BulkheadEvent::Refused(why));
+        #[cfg(feature = "tracing")]
+        tracing::debug!(target: "steadfast", bulkhead = %self.name, ?why, "call refused");
+        Rejected::new(RejectedKind::BulkheadFull, self.name.clone())
+    }
+
+    /// Learns from a call that has waited for `waited` behind `ahead` others.
+    pub(super) fn served(&self, waited: Duration, ahead: usize) {
+        let sample = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX) / (ahead as u64 + 1);
+        let pace = self.pace.load(Ordering::Relaxed);
+        // A rough average will do, so a sample lost to another thread will too.
+        let pace = if pace == 0 { sample } else { pace - pace / 8 + sample / 8 };
+        self.pace.store(pace, Ordering::Relaxed);
+    }
+
+    /// How long a call behind `ahead` others will wait, as far as is known. Nothing is said of the first in line: were
+    /// it refused for what was seen long ago, nobody would ever see that things have changed.
+    pub(super) fn expected_wait(&self, ahead: usize) -> Duration {
+        if ahead == 0 || self.settings.get().order == Order::Lifo {
+            return Duration::ZERO;
+        }
+        let pace = self.pace.load(Ordering::Relaxed);
+        Duration::from_nanos(pace.saturating_mul(ahead as u64 + 1))
+    }
+}
+
+impl Default for BulkheadLayer {
+    /// A bulkhead called `bulkhead` with the default settings.
+    fn default() -> Self {
+        let builder = Bulkhead::builder(BulkheadSettings::default().max_concurrent);
+        Self { shared: Arc::new(Shared::new(builder.name, builder.settings)), hold: UntilResponse }
+    }
+}
+
+impl<H> BulkheadLayer<H> {
+    /// A handle to read, change and use this bulkhead.
+    pub fn handle(&self) -> BulkheadHandle {
+        BulkheadHandle { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S, H: Clone> Layer<S> for BulkheadLayer<H> {
+    type Service = Bulkhead<S, H>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Bulkhead::new(inner, Arc::clone(&self.shared), self.hold.clone())
+    }
+}
+
+/// One bulkhead for each key (tenant, host), in bounded memory.
+///
+/// Holds at most `capacity` bulkheads, but never forgets one that somebody still holds a layer, service, handle or
+/// permit of; beyond that, those least used are forgotten.
+#[derive(Debug)]
+pub struct Bulkheads<K, H = UntilResponse> {
+    builder: BulkheadBuilder<H>,
+    bulkheads: Keyed<K, Shared>,
+}
+
+impl<K: Eq + Hash + Clone + Display, H: Clone> Bulkheads<K, H> {
+    /// The bulkhead of `key`, called `name/key`; made if there is none.
+    pub fn for_key(&self, key: &K) -> BulkheadLayer<H> {
+        let make = || Shared::new(Name::from(format!("{}/{key}", self.builder.name)), self.builder.settings);
+        BulkheadLayer { shared: self.bulkheads.get_or_insert_with(key, make), hold: self.builder.hold.clone() }
+    }
+
+    /// How many bulkheads are held.
+    pub fn len(&self) -> usize {
+        self.bulkheads.len()
+    }
+
+    /// Whether no bulkhead is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Sets up a bulkhead; see [`BulkheadSettings`] for what each setting means. Nothing is checked before
+/// [`build`](Self::build).
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct BulkheadBuilder<H = UntilResponse> {
+    name: Name,
+    settings: BulkheadSettings,
+    hold: H,
+}
+
+impl Bulkhead<()> {
+    /// Starts with how many calls may run at once.
+    pub fn builder(max_concurrent: u32) -> BulkheadBuilder {
+        BulkheadBuilder {
+            name: Name::from_static("bulkhead"),
+            settings: BulkheadSettings { max_concurrent, ..BulkheadSettings::default() },
+            hold: UntilResponse,
+        }
+    }
+}
+
+impl<H> BulkheadBuilder<H> {
+    /// What the bulkhead is called in rejections, events and metrics. Default: `bulkhead`.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: BulkheadSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// How many calls may wait for a place. Default: 0.
+    pub fn max_waiting(mut self, calls: u32) -> Self {
+        self.settings.max_waiting = calls;
+        self
+    }
+
+    /// The longest that a call waits. Default: 1 s.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.settings.max_wait = wait;
+        self
+    }
+
+    /// Who of those that wait is next. Default: who came first.
+    pub fn order(mut self, order: Order) -> Self {
+        self.settings.order = order;
+        self
+    }
+
+    /// When the place of a call is given back. Default: when the response is there.
+    pub fn hold<G>(self, hold: G) -> BulkheadBuilder<G> {
+        BulkheadBuilder { name: self.name, settings: self.settings, hold }
+    }
+
+    /// Checks the settings and makes the layer.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, with what is allowed.
+    pub fn build(self) -> Result<BulkheadLayer<H>, ConfigError> {
+        self.settings.check(&self.name)?;
+        Ok(BulkheadLayer { shared: Arc::new(Shared::new(self.name, self.settings)), hold: self.hold })
+    }
+
+    /// Checks the settings and makes a set of bulkheads, one for each key, of which at most `capacity` (at least 1)
+    /// are held that nobody uses.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, with what is allowed.
+    pub fn build_keyed<K: Eq + Hash + Clone>(self, capacity: usize) -> Result<Bulkheads<K, H>, ConfigError> {
+        self.settings.check(&self.name)?;
+        Check::of(&self.name).that(capacity > 0, "capacity", capacity, "at least 1")?;
+        Ok(Bulkheads { builder: self, bulkheads: Keyed::new(capacity) })
+    }
+}
