@@ -44,6 +44,8 @@ pub enum RejectedKind {
     CircuitForcedOpen,
     /// A bulkhead has no place, and none comes in time.
     BulkheadFull,
+    /// A rate limiter has let through all it may, and the next turn does not come in time.
+    RateLimited,
 }
 
 impl RejectedKind {
@@ -115,6 +117,7 @@ impl fmt::Display for Rejected {
             }
             RejectedKind::CircuitForcedOpen => write!(f, "circuit breaker `{name}` was forced open by hand")?,
             RejectedKind::BulkheadFull => write!(f, "bulkhead `{name}` is full")?,
+            RejectedKind::RateLimited => write!(f, "rate limit `{name}` is reached")?,
         }
         match self.retry_after {
             Some(wait) => write!(f, "; try again in {wait:?}"),
@@ -309,7 +312,7 @@ mod tests {
     #[test]
     fn only_a_timeout_may_have_reached_the_service() {
         use RejectedKind::*;
-        for kind in [TimedOut, CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull] {
+        for kind in [TimedOut, CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull, RateLimited] {
             assert_eq!(Rejected::new(kind, "x").reached_service(), kind == TimedOut, "{kind:?}");
         }
     }

@@ -71,6 +71,7 @@ mod error;
 pub mod fallback;
 mod keyed;
 mod queue;
+pub mod rate_limit;
 pub mod ready;
 pub mod retry;
 mod rng;
