@@ -1,0 +1,88 @@
+//! Cancellation: a call may be dropped at every await point, and then it is as if it had never been there.
+
+use std::time::Duration;
+
+use steadfast::context;
+use tower::{Service, ServiceExt, limit::ConcurrencyLimit};
+
+use crate::{
+    clock,
+    mock::{self, Act, Answer, End, Fault, Mock, Request},
+    subjects::Over,
+};
+
+/// Passes between two polls, so that waits of a layer's own end after a few of them.
+const STEP: Duration = Duration::from_millis(10);
+
+pub(crate) async fn at_every_await_point<L>(new: fn() -> L)
+where
+    L: Over<ConcurrencyLimit<Mock<Fault>>, Fault>,
+{
+    let [answer, fail] = [End::Answer, End::Fail].map(|end| Act::new(end).pending(2));
+    for (first, then) in [(answer, answer), (fail, answer), (fail, fail)] {
+        let mut polls = 0;
+        while !dropped_after(polls, new(), Mock::new([first], then)).await {
+            polls += 1;
+            assert!(polls < 100, "the call never ends");
+        }
+        assert!(polls >= 3, "a call that is pending twice takes three polls, not {polls}");
+    }
+}
+
+/// Drops a call after so many polls, then looks that everything works. Whether the call was over by then.
+async fn dropped_after<L>(polls: u32, layer: L, mock: Mock<Fault>) -> bool
+where
+    L: Over<ConcurrencyLimit<Mock<Fault>>, Fault>,
+{
+    let service = layer.layer(ConcurrencyLimit::new(mock.clone(), 1));
+    let mut long_lived = service.clone();
+    let instances = mock.instances();
+    let mut call = Box::pin(long_lived.ready().await.unwrap().call(Request(1)));
+    let mut over = false;
+    for _ in 0..polls {
+        over = futures::poll!(call.as_mut()).is_ready();
+        if over {
+            break;
+        }
+        tokio::time::advance(STEP).await;
+    }
+    drop(call);
+
+    assert_eq!(mock::in_flight(), 0, "after {polls} polls: a call of the inner service goes on");
+    assert_eq!(mock.instances(), instances, "after {polls} polls: an instance of the inner service is leaked");
+    assert_eq!((context::deadline(), context::attempt()), (None, 1), "after {polls} polls: the context is left");
+    mock.from_now_on(Act::new(End::Answer));
+    let again = clock::within("a new call", async { long_lived.ready().await?.call(Request(2)).await }).await;
+    assert_eq!(again.unwrap(), Answer { number: 2, spare: false });
+    let other = clock::within("a call by a clone", service.oneshot(Request(3))).await;
+    assert_eq!(other.unwrap(), Answer { number: 3, spare: false });
+    over
+}
+
+pub(crate) async fn while_waiting_for_readiness<L>(new: fn() -> L)
+where
+    L: Over<ConcurrencyLimit<Mock<Fault>>, Fault>,
+{
+    for polls in 0..5 {
+        let mock = Mock::answering();
+        let limited = ConcurrencyLimit::new(mock.clone(), 1);
+        let mut other = limited.clone();
+        ServiceExt::<Request>::ready(&mut other).await.unwrap();
+        let service = new().layer(limited);
+        let instances = mock.instances();
+        let mut waiting = Box::pin(service.clone().oneshot(Request(1)));
+        for _ in 0..polls {
+            assert!(futures::poll!(waiting.as_mut()).is_pending(), "the only permit is somebody else's");
+            tokio::time::advance(STEP).await;
+        }
+        drop(waiting);
+        assert_eq!(mock.instances(), instances, "after {polls} polls: an instance of the inner service is leaked");
+        // The semaphore is fair: a place that was not given up would be served first.
+        let next = service.oneshot(Request(2));
+        futures::pin_mut!(next);
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        drop(other);
+        clock::within("the next in the queue", next).await.unwrap();
+        assert_eq!(mock.calls(), 1);
+    }
+}
