@@ -39,6 +39,9 @@ fn a_stack_that_does_not_compile_says_why() {
         "retry_over_a_service_that_is_not_clone",
         "classifier_of_other_types",
         "classifier_without_types",
+        "classifier_from_fn_of_other_types",
+        "fallback_of_another_type",
+        "fallback_of_a_request_that_is_not_clone",
         "run_once_under_a_retry",
     ] {
         cases.compile_fail(format!("tests/ui/{case}.rs"));
