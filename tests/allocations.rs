@@ -284,7 +284,11 @@ async fn nor_without_a_service() {
     let handle = breaker.handle();
     let mut spent = 0;
     for call in 0..2 * CALLS {
-        let run = counted(protection.run(|| async { Ok::<_, Foreign>(tokio::task::yield_now().await) })).await;
+        let query = || async {
+            tokio::task::yield_now().await;
+            Ok::<(), Foreign>(())
+        };
+        let run = counted(protection.run(query)).await;
         let (permit, by_hand) = counted(async { handle.acquire().map(|permit| permit.success()) }).await;
         assert!(run.0.is_ok() && permit.is_ok());
         // A task that yields is put aside in a list of the runtime's, which grows when it is new.

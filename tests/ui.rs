@@ -1,6 +1,10 @@
 //! What a user sees when a stack does not compile, on the compiler that the messages were written down with.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    io::{self, Write},
+    process::Command,
+};
 
 /// The messages differ from compiler to compiler.
 const PINNED: &str = "1.95.";
@@ -27,7 +31,9 @@ fn is_pinned(version: &str, in_ci: bool) -> bool {
 fn a_stack_that_does_not_compile_says_why() {
     let version = compiler();
     if !is_pinned(&version, env::var("STEADFAST_CI").is_ok_and(|ci| ci == "1")) {
-        eprintln!("SKIPPED: the messages in tests/ui are those of rustc {PINNED}*, this is {version}");
+        // Not by `eprintln`, which is kept from the screen while a test passes.
+        writeln!(io::stderr(), "SKIPPED: the messages in tests/ui are those of rustc {PINNED}*, this is {version}")
+            .unwrap();
         return;
     }
     let cases = trybuild::TestCases::new();

@@ -7,7 +7,7 @@ use tower::{Service, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit};
 use crate::{
     clock,
     mock::{Act, Answer, End, Fault, Mock, Request},
-    subjects::{self, Over},
+    subjects::{self, Over, Serves},
 };
 
 const ANSWER: Act = Act::new(End::Answer);
@@ -90,10 +90,29 @@ async fn a_refusal_does_not_starve_the_attempts_that_follow_it() {
     let breaker = subjects::circuit_breaker::<Fault>();
     let layer = (subjects::retry::<Fault>(), breaker.clone());
     let mut service = layer_of(layer, ConcurrencyLimit::new(Mock::<Fault>::answering(), 1));
-    ServiceExt::<Request>::ready(&mut service).await.unwrap();
+    service.ready().await.unwrap();
     breaker.handle().open();
     let answer = clock::within("the second attempt", service.call(Request(1))).await;
     assert_eq!(answer.unwrap(), Answer { number: 1, spare: false });
+}
+
+/// Without a retry above it, the permit stays with the instance that was refused.
+#[tokio::test(start_paused = true)]
+async fn a_refused_instance_gives_its_permit_to_its_next_call_or_with_itself() {
+    let breaker = subjects::circuit_breaker::<Fault>();
+    let service = layer_of(breaker.clone(), ConcurrencyLimit::new(Mock::<Fault>::answering(), 1));
+    let mut refused = service.clone();
+    refused.ready().await.unwrap();
+    breaker.handle().open();
+    refused.call(Request(1)).await.unwrap_err();
+    breaker.handle().close();
+    clock::within("its next call", async { refused.ready().await?.call(Request(2)).await }).await.unwrap();
+    refused.ready().await.unwrap();
+    breaker.handle().open();
+    refused.call(Request(3)).await.unwrap_err();
+    breaker.handle().close();
+    drop(refused);
+    clock::within("another one's call", service.oneshot(Request(4))).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +123,7 @@ async fn a_call_that_retries_holds_the_permit_of_one_attempt_at_a_time() {
     assert_eq!(mock.calls(), 3);
 }
 
-fn layer_of<S, L: Over<S, Fault>>(layer: L, inner: S) -> L::Service {
+fn layer_of<S, L: Over<S, Fault>>(layer: L, inner: S) -> impl Serves<Fault, Request> + Clone {
     layer.layer(inner)
 }
 
