@@ -51,7 +51,7 @@ where
     assert_eq!(mock::in_flight(), 0, "after {polls} polls: a call of the inner service goes on");
     assert_eq!(mock.instances(), instances, "after {polls} polls: an instance of the inner service is leaked");
     assert_eq!((context::deadline(), context::attempt()), (None, 1), "after {polls} polls: the context is left");
-    mock.from_now_on(Act::new(End::Answer));
+    mock.becomes(Act::new(End::Answer));
     let again = clock::within("a new call", async { long_lived.ready().await?.call(Request(2)).await }).await;
     assert_eq!(again.unwrap(), Answer { number: 2, spare: false });
     let other = clock::within("a call by a clone", service.oneshot(Request(3))).await;

@@ -268,8 +268,8 @@ impl<E> Mock<E> {
         self.state().readiness = readiness;
     }
 
-    /// From now on all calls do this.
-    pub(crate) fn from_now_on(&self, then: Act) {
+    /// From now on all calls do what `then` says.
+    pub(crate) fn becomes(&self, then: Act) {
         let mut state = self.state();
         state.first.clear();
         state.then = then;

@@ -115,3 +115,14 @@ async fn a_later_attempt_that_finds_the_service_broken_says_so() {
     assert_eq!(error.broken(), Some(Broken::Readiness));
     assert_eq!(mock.calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_ready_layer_is_always_ready_and_waits_in_the_call_under_its_deadline() {
+    let mock = Mock::<Fault>::answering().readiness(Readiness::Never);
+    let mut service = (subjects::timeout::<Fault>(), subjects::ready::<Fault>()).layer(mock.clone());
+    assert!(matches!(poll(&mut service), Poll::Ready(Ok(()))));
+    let outcome = clock::takes(subjects::LIMIT, service.call(Request(1))).await;
+    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rejected.kind(), RejectedKind::TimedOut);
+    assert_eq!(mock.calls(), 0);
+}

@@ -6,7 +6,7 @@ use tower::{Service, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit};
 
 use crate::{
     clock,
-    mock::{Act, Answer, End, Fault, Mock, Request},
+    mock::{Act, Answer, End, Fault, Mock, Readiness, Request},
     subjects::{self, Over, Serves},
 };
 
@@ -57,9 +57,12 @@ where
 }
 
 pub(crate) async fn over_a_strict_service<L: Over<Mock<Fault>, Fault>>(new: fn() -> L) {
-    for (mock, answers) in inner_services() {
-        clock::within("calls", exercise(new().layer(mock.clone()), answers)).await;
-        assert!(mock.calls() >= 10);
+    for readiness in [Readiness::AtOnce, Readiness::AfterAWait] {
+        for (mock, answers) in inner_services() {
+            let mock = mock.readiness(readiness);
+            clock::within("calls", exercise(new().layer(mock.clone()), answers)).await;
+            assert!(mock.calls() >= 10);
+        }
     }
 }
 

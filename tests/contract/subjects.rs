@@ -1,4 +1,6 @@
-//! The layers under test, each as users configure it, and a stack of all of them. Generic over the innermost error.
+//! The layers under test, each as users configure it, and a stack of all of them. Generic over the innermost error,
+//! which the suite names for each of them and not all need.
+#![expect(clippy::extra_unused_type_parameters)]
 
 use std::time::Duration;
 
