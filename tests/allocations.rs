@@ -302,6 +302,20 @@ async fn nor_without_a_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_for_a_key_that_is_known() {
+    let breakers = CircuitBreaker::builder().name(name("breaker")).build_keyed(100).unwrap();
+    let mut spent = 0;
+    for call in 0..2 * CALLS {
+        let key = [1_u64, 2, 3][call as usize % 3];
+        let service = || breakers.for_key(&key).layer(Inner::<Typed>::new(true));
+        let (answer, by_call) = counted(async { service().oneshot(7).await }).await;
+        assert!(matches!(answer, Ok(7)), "{answer:?}");
+        spent += if call < CALLS { 0 } else { by_call };
+    }
+    assert_eq!((spent, breakers.len()), (0, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nor_does_a_call_that_succeeds_after_a_failure() {
     let retry = retry();
     let inner = Inner { flaky: Some(|| Error::Inner(Foreign)), ..Inner::<Typed>::new(true) };

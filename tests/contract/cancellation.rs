@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use steadfast::context;
-use tower::{Service, ServiceExt, limit::ConcurrencyLimit};
+use steadfast::{
+    circuit_breaker::{Abandoned, CircuitBreaker},
+    context,
+};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 
 use crate::{
     clock,
     mock::{self, Act, Answer, End, Fault, Mock, Request},
-    subjects::Over,
+    subjects::{self, Over},
 };
 
 /// Passes between two polls, so that waits of a layer's own end after a few of them.
@@ -85,4 +88,38 @@ where
         clock::within("the next in the queue", next).await.unwrap();
         assert_eq!(mock.calls(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_trial_call_gives_its_place_in_half_open_back() {
+    for polls in 0..3 {
+        // Else one trial call that is dropped opens it again.
+        let layer = CircuitBreaker::builder().half_open_calls(1).abandoned(Abandoned::Ignored).build().unwrap();
+        layer.handle().open_for(STEP);
+        tokio::time::advance(STEP).await;
+        let service = layer.layer(Mock::<Fault>::new([], Act::new(End::Answer).pending(3)));
+        for _ in 0..5 {
+            let mut trial = Box::pin(service.clone().oneshot(Request(1)));
+            // The first poll is the wait for readiness; the place is taken in the second one.
+            for _ in 0..polls {
+                assert!(futures::poll!(trial.as_mut()).is_pending());
+            }
+        }
+        clock::within("the next trial call", service.oneshot(Request(2))).await.unwrap();
+        assert_eq!(layer.handle().snapshot().refused_in_all, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_dropped_before_it_is_sent_gives_its_token_back() {
+    let layer = subjects::retry::<Fault>();
+    let tokens = || layer.handle().budget().unwrap().tokens();
+    let mock = Mock::<Fault>::failing();
+    let mut call = Box::pin(layer.layer(mock.clone()).oneshot(Request(1)));
+    while mock.calls() == 0 {
+        assert!(futures::poll!(call.as_mut()).is_pending());
+    }
+    assert_eq!(tokens(), 49.0, "it waits for its second attempt");
+    drop(call);
+    assert_eq!((tokens(), mock.calls()), (50.0, 1));
 }

@@ -122,6 +122,8 @@ macro_rules! contract {
 contract! {
     timeout: [TimeoutLayer] timeout, timeout, timeout, Rejected;
     circuit_breaker: [CircuitBreakerLayer] circuit_breaker, circuit_breaker, circuit_breaker, Rejected;
+    circuit_breaker_of_a_key: [CircuitBreakerLayer]
+        circuit_breaker_of_a_key, circuit_breaker_of_a_key, circuit_breaker, Rejected;
     retry: [RetryLayer] retry, retry_of_what_is_not_clone, retry, Rejected;
     fallback_to_a_function: [FallbackLayer] fallback_function, fallback_function, fallback, Rejected;
     fallback_to_a_service: [FallbackLayer] fallback_service, fallback_service_of_what_is_not_clone, fallback, Rejected;

@@ -8,7 +8,7 @@ use steadfast::{
     DefaultClassify, IntoLayerError,
     backoff::Backoff,
     boundary::BoundaryLayer,
-    circuit_breaker::CircuitBreakerLayer,
+    circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
     ready::ReadyLayer,
     retry::{CloneRequest, Retry, RetryLayer},
@@ -45,6 +45,10 @@ pub(crate) fn timeout<E>() -> TimeoutLayer {
 
 pub(crate) fn circuit_breaker<E>() -> CircuitBreakerLayer {
     CircuitBreakerLayer::default()
+}
+
+pub(crate) fn circuit_breaker_of_a_key<E>() -> CircuitBreakerLayer {
+    CircuitBreaker::builder().build_keyed(1).unwrap().for_key(&"a tenant")
 }
 
 pub(crate) fn retry<E>() -> RetryLayer {
