@@ -1,9 +1,16 @@
 //! Panics of the inner service: they pass through, and what they passed through still works.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use futures::FutureExt;
-use steadfast::context;
+use steadfast::{
+    Verdict,
+    circuit_breaker::{Abandoned, CircuitBreaker, State},
+    context,
+};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 
 use crate::{
@@ -79,4 +86,21 @@ async fn the_panic_of_a_fallback_service_passes_through_too() {
     AssertUnwindSafe(service.clone().oneshot(Request(1))).catch_unwind().await.unwrap_err();
     assert_eq!(mock::in_flight(), 0);
     assert!(service.oneshot(Request(2)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_classifier_that_panics_does_not_keep_the_place_of_its_call() {
+    let panicked = AtomicBool::new(false);
+    let classify = |_: Result<&Answer, &Fault>| {
+        assert!(panicked.swap(true, Ordering::Relaxed), "the classifier panics");
+        Verdict::Success
+    };
+    let builder = CircuitBreaker::builder().half_open_calls(1).abandoned(Abandoned::Ignored).classify(&classify);
+    let layer = builder.build().unwrap();
+    layer.handle().open_for(subjects::WAIT);
+    tokio::time::advance(subjects::WAIT).await;
+    let service = layer.layer(Mock::<Fault>::answering());
+    AssertUnwindSafe(service.clone().oneshot(Request(1))).catch_unwind().await.unwrap_err();
+    service.oneshot(Request(2)).await.unwrap();
+    assert_eq!(layer.handle().state(), State::Closed);
 }
