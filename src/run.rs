@@ -69,6 +69,8 @@ impl<L: ?Sized> Run for L {}
 pub struct Operation<F>(F);
 
 /// A piece of code that can be run once, as a service. See [`Run::run_once`].
+///
+/// Not `Clone`: if the compiler asks for that, a layer of the stack may run it again, and [`Run::run`] is what it needs.
 pub struct OperationOnce<F>(Option<F>);
 
 impl<F, Fut, T, E> Service<()> for Operation<F>

@@ -14,6 +14,9 @@ use crate::{Classify, DefaultClassify, IntoLayerError, error::ErrorOf};
 ///
 /// Its readiness is that of the inner service while calls are let through. While they are not, it is ready at once
 /// and refuses in `call`; it admits a call only on an inner service that it has driven to ready.
+/// If it opens between the two, it refuses while the inner service stays ready: what that holds (a permit of a
+/// `ConcurrencyLimit`) is for the next call of the same instance, and given up with it. So let each call have a clone, as
+/// `oneshot` and [`Retry`](crate::retry::Retry) do.
 #[derive(Debug)]
 pub struct CircuitBreaker<S, C = DefaultClassify> {
     inner: S,

@@ -13,6 +13,11 @@ use tower::Service;
 use crate::{IntoLayerError, LayerError, error::ErrorOf, ready::ReadyFuture, retry::Replay};
 
 /// Answers instead of a service. Made by the constructors of [`Fallback`](super::Fallback).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot answer instead of this service",
+    label = "this fallback gives other answers than the service below it",
+    note = "that answers requests of type `{Req}` with `Result<{Res}, {Err}>`, so its fallback has to do so too"
+)]
 pub trait Recover<Req, Res, Err> {
     /// What is kept of each request, should the fallback be needed.
     type Kept;

@@ -7,6 +7,12 @@ use std::fmt;
 /// Implemented by [`CloneRequest`] and by `Fn(&Req) -> Option<Req>`: what the function gives a copy of may be sent
 /// twice. To also retry what certainly was *not* sent (a refusal by a layer below, a failed connect), copy such
 /// requests and mark them with [`only_unsent_unless`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot copy requests of type `{Req}`",
+    label = "this layer keeps a copy of each request, to send it again or elsewhere",
+    note = "derive `Clone` for `{Req}`, or say how to copy one: `.replay(|request: &{Req}| -> Option<{Req}> {{ .. }})`",
+    note = "for a fallback that is `.copy_with(..)`; where it gives `None` the request is sent once"
+)]
 pub trait Replay<Req> {
     /// A copy for a later attempt; `None`: there will be none.
     fn copy(&self, request: &Req) -> Option<Req>;

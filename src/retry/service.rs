@@ -1,6 +1,7 @@
 //! The service that tries failed calls again.
 
 use std::{
+    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,7 +13,8 @@ use crate::{Classify, DefaultClassify, IntoLayerError, context::AttemptCount, er
 
 /// A service whose failed calls are tried again. Made by a [`RetryLayer`](super::RetryLayer).
 ///
-/// Its readiness is that of the inner service; later attempts drive a clone of it to ready.
+/// Its readiness is that of the inner service. The one that was driven to ready goes with the call, a clone of it stays;
+/// each later attempt drives it to ready anew.
 #[derive(Clone, Debug)]
 pub struct Retry<S, C = DefaultClassify, P = CloneRequest> {
     inner: S,
@@ -55,11 +57,13 @@ where
         if let Some(budget) = &self.shared.budget {
             budget.first_attempt();
         }
-        // The readied service takes the first attempt; a clone, to be driven to ready when needed, the later ones.
-        let later = self.inner.clone();
-        let first = attempts.enter(|| self.inner.call(request));
+        // The readied service goes with the call, a clone stays: what a refusing breaker leaves of its readiness (a
+        // permit of a limit below) serves the later attempts, which would wait for it otherwise.
+        let clone = self.inner.clone();
+        let mut readied = mem::replace(&mut self.inner, clone);
+        let first = attempts.enter(|| readied.call(request));
         let shared = Arc::clone(&self.shared);
         let progress = (attempts, copy, may_repeat);
-        ResponseFuture::new(first, later, shared, self.classify.clone(), self.replay.clone(), progress)
+        ResponseFuture::new(first, readied, shared, self.classify.clone(), self.replay.clone(), progress)
     }
 }

@@ -1,0 +1,110 @@
+//! Shared state: all services that a layer and its clones make, and all their clones, have one state.
+
+use std::time::Duration;
+
+use steadfast::{
+    RejectedKind,
+    circuit_breaker::{CircuitBreakerLayer, State},
+    fallback::FallbackLayer,
+    retry::RetryLayer,
+    timeout::TimeoutLayer,
+};
+use tower::{Layer, ServiceExt};
+
+use crate::{
+    clock,
+    mock::{Act, Answer, End, Fault, Mock, Request},
+    subjects::{LIMIT, Over, Stack, WAIT},
+};
+
+/// Calls through six services: two made by the layer, two made by a clone of it, a clone of each of the first two.
+async fn by_all<L: Over<Mock<Fault>, Fault>>(layer: &L, inner: &Mock<Fault>) -> Vec<Result<Answer, Fault>> {
+    let made = |layer: &L| layer.layer(inner.clone());
+    let mut services = vec![made(layer), made(layer), made(&layer.clone()), made(&layer.clone())];
+    services.push(services[0].clone());
+    services.push(services[1].clone());
+    let mut outcomes = Vec::new();
+    for service in services {
+        outcomes.push(clock::within("a call", service.oneshot(Request(1))).await);
+    }
+    outcomes
+}
+
+fn hanging() -> Mock<Fault> {
+    Mock::new([], Act::new(End::Answer).taking(2 * LIMIT))
+}
+
+/// One limit and one count.
+pub(crate) async fn timeout(new: fn() -> TimeoutLayer) {
+    let layer = new();
+    let handle = layer.handle();
+    let made_before = layer.layer(hanging());
+    by_all(&layer, &hanging()).await.into_iter().for_each(|outcome| assert!(outcome.is_err()));
+    assert_eq!(handle.timed_out(), 6);
+    handle.change(Duration::from_secs(1)).unwrap();
+    clock::takes(Duration::from_secs(1), made_before.oneshot(Request(1))).await.unwrap_err();
+    assert_eq!(layer.clone().handle().timed_out(), 7);
+    assert_eq!(new().handle().timed_out(), 0, "another layer has a state of its own");
+}
+
+/// What is opened by some services refuses at all others.
+pub(crate) async fn circuit_breaker(new: fn() -> CircuitBreakerLayer) {
+    let layer = new();
+    layer.handle().change(|settings| settings.consecutive_failures = Some(6)).unwrap();
+    let untouched = layer.layer(Mock::<Fault>::answering());
+    by_all(&layer, &Mock::failing()).await;
+    assert_eq!(layer.handle().state(), State::Open);
+    assert_eq!(layer.handle().snapshot().failed, 6);
+    let outcome = untouched.oneshot(Request(1)).await;
+    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rejected.kind(), RejectedKind::CircuitOpen);
+    let inner = Mock::answering();
+    by_all(&layer, &inner).await.into_iter().for_each(|outcome| assert!(outcome.is_err()));
+    assert_eq!((inner.calls(), layer.handle().snapshot().refused), (0, 7));
+    assert_eq!(new().handle().state(), State::Closed, "another layer has a state of its own");
+}
+
+/// One count and one budget.
+pub(crate) async fn retry(new: fn() -> RetryLayer) {
+    let layer = new();
+    by_all(&layer, &Mock::failing()).await;
+    assert_eq!((layer.handle().retries(), layer.handle().gave_up()), (12, 6));
+    let tokens = layer.handle().budget().unwrap().tokens();
+    // Each first attempt deposits 0.2, the first of them into a full bucket; twelve retries took one each.
+    assert!((tokens - (50.0 - 12.0 + 5.0 * 0.2)).abs() < 0.001, "{tokens}");
+    let made_before = layer.layer(Mock::<Fault>::failing());
+    layer.handle().change(|settings| settings.max_attempts = 2).unwrap();
+    clock::takes(WAIT, made_before.oneshot(Request(1))).await.unwrap_err();
+    assert_eq!(new().handle().retries(), 0, "another layer has a state of its own");
+}
+
+/// One count.
+pub(crate) async fn fallback<H>(new: fn() -> FallbackLayer<H>)
+where
+    FallbackLayer<H>: Over<Mock<Fault>, Fault>,
+{
+    let layer = new();
+    by_all(&layer, &Mock::failing()).await.into_iter().for_each(|outcome| assert!(outcome.unwrap().spare));
+    by_all(&layer, &Mock::answering()).await;
+    assert_eq!(layer.handle().taken(), 6);
+    assert_eq!(new().handle().taken(), 0, "another layer has a state of its own");
+}
+
+/// There is none to share.
+pub(crate) async fn stateless<L: Over<Mock<Fault>, Fault>>(new: fn() -> L) {
+    assert_eq!(size_of_val(&new()), 0, "it holds something: test that its services share it");
+    by_all(&new(), &Mock::answering()).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
+}
+
+/// That of its layers.
+pub(crate) async fn stack(new: fn() -> Stack<Fault>) {
+    let layer = new();
+    let (fallback, timeout, _, breaker, ..) = &layer;
+    by_all(&layer, &hanging()).await.into_iter().for_each(|outcome| assert!(outcome.unwrap().spare));
+    assert_eq!((timeout.handle().timed_out(), fallback.handle().taken()), (6, 6));
+    breaker.handle().reset();
+    by_all(&layer, &Mock::failing()).await.into_iter().for_each(|outcome| assert!(outcome.unwrap().spare));
+    assert_eq!(fallback.handle().taken(), 12);
+    // Ten failures in a row opened it, whichever service they came through.
+    assert_ne!(breaker.handle().state(), State::Closed);
+}

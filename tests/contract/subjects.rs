@@ -1,0 +1,122 @@
+//! The layers under test, each as users configure it, and a stack of all of them. Generic over the innermost error,
+//! which the suite names for each of them and not all need.
+#![expect(clippy::extra_unused_type_parameters)]
+
+use std::time::Duration;
+
+use steadfast::{
+    DefaultClassify, IntoLayerError,
+    backoff::Backoff,
+    boundary::BoundaryLayer,
+    circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
+    fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
+    ready::ReadyLayer,
+    retry::{CloneRequest, Retry, RetryLayer},
+    timeout::{Timeout, TimeoutLayer},
+};
+use tower::{Layer, Service};
+
+use crate::mock::{Answer, Mock, Request, Unique};
+
+/// A layer over `S` whose services answer with `E`, and are `Clone + Send + Sync` with `Send` futures.
+pub(crate) trait Over<S, E, Req = Request>:
+    Layer<S, Service: Serves<E, Req> + Clone + Send + Sync + 'static> + Clone
+{
+}
+
+impl<L, S, E, Req> Over<S, E, Req> for L where
+    L: Layer<S, Service: Serves<E, Req> + Clone + Send + Sync + 'static> + Clone
+{
+}
+
+/// A service that can be used from anywhere.
+pub(crate) trait Serves<E, Req>: Service<Req, Response = Answer, Error = E, Future: Send + 'static> {}
+
+impl<S, E, Req> Serves<E, Req> for S where S: Service<Req, Response = Answer, Error = E, Future: Send + 'static> {}
+
+/// The limit of the timeout: longer than anything but what is to time out.
+pub(crate) const LIMIT: Duration = Duration::from_secs(7200);
+/// The wait before each retry.
+pub(crate) const WAIT: Duration = Duration::from_millis(25);
+
+pub(crate) fn timeout<E>() -> TimeoutLayer {
+    Timeout::builder(LIMIT).name("limit").build().unwrap()
+}
+
+pub(crate) fn circuit_breaker<E>() -> CircuitBreakerLayer {
+    CircuitBreakerLayer::default()
+}
+
+pub(crate) fn circuit_breaker_of_a_key<E>() -> CircuitBreakerLayer {
+    CircuitBreaker::builder().build_keyed(1).unwrap().for_key(&"a tenant")
+}
+
+pub(crate) fn retry<E>() -> RetryLayer {
+    Retry::builder().backoff(Backoff::fixed(WAIT)).build().unwrap()
+}
+
+fn no_copy(_: &Unique) -> Option<Unique> {
+    None
+}
+
+type NoCopy = fn(&Unique) -> Option<Unique>;
+
+pub(crate) fn retry_of_what_is_not_clone<E>() -> RetryLayer<DefaultClassify, NoCopy> {
+    Retry::builder().backoff(Backoff::fixed(WAIT)).replay(no_copy as NoCopy).build().unwrap()
+}
+
+type Outcome<E> = Result<Answer, <E as IntoLayerError>::Error>;
+pub(crate) type ByFunction<E> = FallbackLayer<FromOutcome<fn(Outcome<E>) -> Outcome<E>>>;
+
+fn spare<E>(_: Result<Answer, E>) -> Result<Answer, E> {
+    Ok(Answer { number: 0, spare: true })
+}
+
+pub(crate) fn fallback_function<E: IntoLayerError>() -> ByFunction<E> {
+    Fallback::from_outcome(spare::<E::Error> as fn(_) -> _).build()
+}
+
+pub(crate) type ToService<E, P = CloneRequest> = FallbackLayer<FromService<Mock<E>, P>>;
+
+pub(crate) fn fallback_service<E>() -> ToService<E> {
+    Fallback::service(Mock::spare()).build()
+}
+
+pub(crate) fn fallback_service_of_what_is_not_clone<E>() -> ToService<E, NoCopy> {
+    Fallback::service(Mock::spare()).copy_with(no_copy as NoCopy).build()
+}
+
+pub(crate) fn boundary<E>() -> BoundaryLayer {
+    BoundaryLayer
+}
+
+pub(crate) fn ready<E>() -> ReadyLayer {
+    ReadyLayer
+}
+
+/// All of them, the outermost first.
+pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, ReadyLayer, BoundaryLayer);
+
+pub(crate) fn stack<E>() -> Stack<E> {
+    (fallback_service::<E>(), timeout::<E>(), retry::<E>(), circuit_breaker::<E>(), ready::<E>(), boundary::<E>())
+}
+
+type StackWithoutClone<E> = (
+    ToService<E, NoCopy>,
+    TimeoutLayer,
+    RetryLayer<DefaultClassify, NoCopy>,
+    CircuitBreakerLayer,
+    ReadyLayer,
+    BoundaryLayer,
+);
+
+pub(crate) fn stack_of_what_is_not_clone<E>() -> StackWithoutClone<E> {
+    (
+        fallback_service_of_what_is_not_clone::<E>(),
+        timeout::<E>(),
+        retry_of_what_is_not_clone::<E>(),
+        circuit_breaker::<E>(),
+        ready::<E>(),
+        boundary::<E>(),
+    )
+}
