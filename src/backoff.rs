@@ -142,8 +142,9 @@ impl Backoff {
             }
             Jitter::Around(share) => {
                 let base = base.min((max as f64 / (1.0 + share)) as i64);
-                let spread = share * base as f64;
-                (base as f64 - spread + random * (2.0 * spread + 1.0)).max(1.0) as i64
+                let (low, high) = (base as f64 - share * base as f64, base as f64 + share * base as f64);
+                // In this order, rounding included, as Resilience4j computes it.
+                (low + random * (high - low + 1.0)).max(1.0) as i64
             }
         };
         Some(self.duration(units.min(max)))
