@@ -21,6 +21,7 @@ use self::runner::{
     scenario::{Config, Row, Step},
     self_test::SelfTest,
     subject::Real,
+    waits::{Interval, LARGEST_DRAW, ours},
 };
 
 fn recorded(name: &str) -> File {
@@ -158,6 +159,11 @@ fn generated() -> impl Strategy<Value = (Config, u64, Vec<Step>)> {
     (config, 0_u64..3_000, prop::collection::vec(step(), 1..200))
 }
 
+/// How many cases are tried: `CONFORMANCE_CASES`, or so many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("CONFORMANCE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 fn runner_of(cases: u32) -> TestRunner {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     TestRunner::new_with_rng(Runs { cases, failure_persistence: None, ..Runs::default() }, rng)
@@ -165,10 +171,51 @@ fn runner_of(cases: u32) -> TestRunner {
 
 #[test]
 fn the_machine_does_what_the_rules_demand_whatever_is_done() {
-    let cases = std::env::var("CONFORMANCE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1_000);
-    let result = runner_of(cases).run(&generated(), |(config, start, steps)| {
+    let result = runner_of(cases(1_000)).run(&generated(), |(config, start, steps)| {
         let machine = Real::new(&config, Duration::from_millis(start));
         breaker::agree(&config, start, &steps, machine).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+fn interval() -> impl Strategy<Value = Interval> {
+    let kind = prop_oneof![
+        Just("fixed"),
+        Just("exponential"),
+        Just("randomized"),
+        Just("exponential_random"),
+        Just("exponential_random")
+    ];
+    let ms = prop_oneof![1_i64..3_000, 1_i64..1 << 40];
+    let by = prop_oneof![Just(1.0), Just(1.2), Just(1.5), Just(2.0), Just(2.5), Just(10.0), -1.0..5.0_f64];
+    let share = prop_oneof![Just(0.0), Just(0.1), Just(0.3), Just(0.5), Just(1.0), 0.0..1.0_f64];
+    (kind, ms.clone(), by, prop::option::of(ms), share).prop_map(|(kind, ms, by, max, share)| {
+        let mut function = json!({"type": kind});
+        if matches!(kind, "fixed" | "randomized") {
+            function["ms"] = ms.into();
+        } else {
+            function["initial_ms"] = ms.into();
+            function["multiplier"] = by.into();
+            if let Some(max) = max {
+                function["max_ms"] = max.into();
+            }
+        }
+        if kind.contains("random") {
+            function["randomization_factor"] = share.into();
+        }
+        serde_json::from_value(function).unwrap()
+    })
+}
+
+#[test]
+fn the_waits_are_what_the_rules_demand_for_any_function() {
+    let attempt = prop_oneof![-1_i64..30, 1_i64..100_000];
+    let draw = prop_oneof![Just(0.0), Just(LARGEST_DRAW), 0.0..1.0_f64];
+    let result = runner_of(cases(4_000)).run(&(interval(), attempt, draw), |(function, attempt, draw)| {
+        prop_assert_eq!(ours(&function, attempt, draw), function.expected(attempt, draw));
+        Ok(())
     });
     if let Err(error) = result {
         panic!("{error}");

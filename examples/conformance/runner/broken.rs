@@ -244,8 +244,11 @@ impl Subject for Broken {
     }
 }
 
+/// The wait in milliseconds of an attempt, for a draw.
+type WrongWait = fn(&Interval, i64, f64) -> Option<i64>;
+
 /// Waits that are wrong, and how.
-pub(crate) const WAITS: [(&str, fn(&Interval, i64, f64) -> Option<i64>); 5] = [
+pub(crate) const WAITS: [(&str, WrongWait); 5] = [
     ("the first attempt is attempt 0", |function, attempt, draw| ours(function, attempt + 1, draw)),
     ("waits are not cut to whole milliseconds", |function, attempt, draw| {
         let first = Duration::from_millis(function.first().unsigned_abs());

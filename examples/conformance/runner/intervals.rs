@@ -78,7 +78,7 @@ impl<'a> Check<'a> {
         }
 
         let late = (function.refused_at_use(), Rule::CheckedWhenBuilt);
-        let factor = (!(function.multiplier() > 0.0), Rule::FactorOverZero);
+        let factor = (function.multiplier() <= 0.0, Rule::FactorOverZero);
         let max = (function.max().is_some_and(|max| max < function.first()), Rule::MaxUnderFirstWait);
         let rules: Vec<_> =
             [late, factor, max].into_iter().filter(|(refused, _)| *refused).map(|(_, rule)| rule).collect();

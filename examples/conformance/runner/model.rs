@@ -75,14 +75,14 @@ impl Model {
         };
         match config.initial_state {
             StateName::Closed => {}
-            StateName::Open => model.to_open(),
+            StateName::Open => model.open(),
             StateName::HalfOpen => {
                 model.attempts = 1;
-                model.to_half_open();
+                model.half_open();
             }
-            StateName::ForcedOpen => model.to_forced_open(),
-            StateName::Disabled => model.to_disabled(),
-            StateName::MetricsOnly => model.to_metrics_only(),
+            StateName::ForcedOpen => model.force_open(),
+            StateName::Disabled => model.disable(),
+            StateName::MetricsOnly => model.metrics_only(),
         }
         model
     }
@@ -114,17 +114,17 @@ impl Model {
             Step::Success { ms, call } | Step::UnrecordedError { ms, call } => self.outcome(call, false, ms, upstream),
             Step::Error { ms, call } => self.outcome(call, true, ms, upstream),
             Step::Ignored { call } | Step::Release { call } => self.release(call, upstream),
-            Step::ForceOpen => self.to_forced_open(),
-            Step::Disable => self.to_disabled(),
-            Step::MetricsOnly => self.to_metrics_only(),
-            Step::Close => self.to_closed(),
-            Step::ToOpen => self.by_hand(Self::to_open),
-            Step::ToOpenFor { ms } => self.by_hand(|model| model.enter_open(ms)),
+            Step::ForceOpen => self.force_open(),
+            Step::Disable => self.disable(),
+            Step::MetricsOnly => self.metrics_only(),
+            Step::Close => self.close(),
+            Step::ToOpen => self.by_hand(Self::open),
+            Step::ToOpenFor { ms } => self.by_hand(|model| model.open_for(ms)),
             Step::ToHalfOpen => {
                 if matches!(self.state, State::Closed | State::MetricsOnly) {
                     self.answer.exception = Some(ILLEGAL_TRANSITION);
                 } else {
-                    self.to_half_open();
+                    self.half_open();
                 }
             }
             Step::Reset => self.reset(upstream),
@@ -145,10 +145,10 @@ impl Model {
     fn try_acquire(&mut self) -> bool {
         if let State::Open { wait_ends } = self.state {
             if self.now > wait_ends {
-                self.to_half_open();
+                self.half_open();
             } else if self.ours() && self.now == wait_ends {
                 self.rule(Rule::ExactWaitEnd);
-                self.to_half_open();
+                self.half_open();
             }
         }
         let permitted = match &mut self.state {
@@ -217,8 +217,8 @@ impl Model {
         let exceeded = failure_rate >= self.config.failure_rate_threshold as f32
             || slow_call_rate >= self.config.slow_call_rate_threshold as f32;
         match self.state {
-            State::Closed | State::HalfOpen { .. } if exceeded => self.to_open(),
-            State::HalfOpen { .. } if failure_rate >= 0.0 => self.to_closed(),
+            State::Closed | State::HalfOpen { .. } if exceeded => self.open(),
+            State::HalfOpen { .. } if failure_rate >= 0.0 => self.close(),
             _ => {}
         }
     }
@@ -226,7 +226,7 @@ impl Model {
     // ## Transitions
 
     /// To the open state, if that is possible.
-    fn by_hand(&mut self, open: impl FnOnce(&mut Self)) {
+    fn by_hand(&mut self, transition: impl FnOnce(&mut Self)) {
         if self.state == State::MetricsOnly {
             if !self.ours() {
                 self.answer.exception = Some(ILLEGAL_TRANSITION);
@@ -234,17 +234,17 @@ impl Model {
             }
             self.rule(Rule::ForcedOpenFromAnyState);
         }
-        open(self);
+        transition(self);
     }
 
-    fn to_open(&mut self) {
+    fn open(&mut self) {
         self.attempts += 1;
         let wait = self.config.wait_interval_in_open_state.upstream(self.attempts, 0.0);
-        self.enter_open(wait.map_or(0, |ms| u64::try_from(ms).unwrap_or(0)));
+        self.open_for(wait.map_or(0, |ms| u64::try_from(ms).unwrap_or(0)));
     }
 
     /// Calls and refusals stay as they are.
-    fn enter_open(&mut self, wait: u64) {
+    fn open_for(&mut self, wait: u64) {
         let wait_ends = self.now.saturating_add(wait);
         self.enter(State::Open { wait_ends });
         if self.config.automatic_transition_from_open_to_half_open_enabled {
@@ -252,7 +252,7 @@ impl Model {
         }
     }
 
-    fn to_half_open(&mut self) {
+    fn half_open(&mut self) {
         let permits = self.config.permitted_number_of_calls_in_half_open_state.into();
         self.enter(State::HalfOpen { permits });
         self.start_over(Calls::count(permits, &self.config));
@@ -261,25 +261,25 @@ impl Model {
         }
     }
 
-    fn to_closed(&mut self) {
+    fn close(&mut self) {
         self.attempts = 0;
         self.enter(State::Closed);
         self.start_over(Calls::closed(&self.config));
     }
 
-    fn to_forced_open(&mut self) {
+    fn force_open(&mut self) {
         self.attempts += 1;
         self.enter(State::ForcedOpen);
         self.start_over(Calls::count(0, &self.config));
     }
 
-    fn to_disabled(&mut self) {
+    fn disable(&mut self) {
         self.attempts = 0;
         self.enter(State::Disabled);
         self.start_over(Calls::count(0, &self.config));
     }
 
-    fn to_metrics_only(&mut self) {
+    fn metrics_only(&mut self) {
         self.attempts = 0;
         self.enter(State::MetricsOnly);
         self.start_over(Calls::closed(&self.config));
@@ -289,7 +289,7 @@ impl Model {
     fn reset(&mut self, upstream: Option<&Answer>) {
         let generation = self.generation;
         let kept: Vec<_> = self.timers.iter().copied().filter(|timer| timer.generation == generation).collect();
-        self.to_closed();
+        self.close();
         let void = self.ours();
         let matters = upstream.is_none_or(|upstream| upstream.timer_pending);
         self.timers.extend(kept.into_iter().map(|timer| Timer { void, matters, ..timer }));
@@ -336,11 +336,11 @@ impl Model {
                     self.rule(Rule::TransitionsVoidTimers);
                 }
             } else if timer.from_open {
-                self.to_half_open();
+                self.half_open();
             } else if self.closes_after_max_wait() {
-                self.to_closed();
+                self.close();
             } else {
-                self.to_open();
+                self.open();
             }
         }
     }
