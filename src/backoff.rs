@@ -180,6 +180,22 @@ impl Backoff {
         self.wait(n.max(1), Duration::ZERO, random).unwrap_or(self.max)
     }
 
+    /// Whether all waits from the n-th on are alike but for jitter, in the sense of [`endless`](Self::endless).
+    pub(crate) fn settled(&self, n: u32) -> bool {
+        let n = n.max(1);
+        match &self.base {
+            Base::Fixed(_) => true,
+            Base::Steps(steps) => {
+                let rest = &steps[steps.len().min(n as usize).saturating_sub(1)..];
+                rest.iter().all(|step| *step.min(&self.max) == rest[0].min(self.max))
+            }
+            Base::Exponential { factor, .. } => {
+                let base = self.base(n);
+                base == self.base(n.saturating_add(1)) || *factor >= 1.0 && base >= Some(self.units(self.max))
+            }
+        }
+    }
+
     fn units(&self, wait: Duration) -> i64 {
         i64::try_from(wait.as_nanos() / self.unit.as_nanos()).unwrap_or(i64::MAX)
     }
@@ -248,6 +264,17 @@ mod tests {
         assert!(backoff.wait(u32::MAX, Duration::MAX, 0.999).unwrap() > Duration::from_secs(1 << 33));
         let decorrelated = Backoff::exponential(Duration::MAX).jitter(Jitter::Decorrelated);
         decorrelated.wait(u32::MAX, Duration::MAX, 0.999).unwrap();
+    }
+
+    #[test]
+    fn waits_that_are_alike_for_a_while_have_not_settled() {
+        let steps = Backoff::steps([MS, MS, 2 * MS, 2 * MS, 2 * MS]);
+        assert_eq!([1, 2, 3, 4, 5, 9].map(|n| steps.settled(n)), [false, false, true, true, true, true]);
+        let growing = Backoff::exponential(MS).max(4 * MS).jitter(Jitter::None);
+        assert_eq!([1, 2, 3, 9].map(|n| growing.settled(n)), [false, false, true, true]);
+        let decaying = Backoff::exponential(90 * MS).factor(0.5).max(20 * MS).jitter(Jitter::None).whole_millis();
+        assert_eq!([1, 2, 5, 8, 9].map(|n| decaying.settled(n)), [false, false, false, true, true]);
+        assert!(Backoff::fixed(MS).settled(1) && Backoff::steps([]).settled(1));
     }
 
     #[test]
