@@ -134,7 +134,7 @@ fn config() -> impl Strategy<Value = Value> {
 /// Outcomes of calls let through or refused, still out or ended, and of no call at all.
 fn step() -> impl Strategy<Value = Step> {
     let call = || prop::option::weighted(0.95, 0_u64..30);
-    let time = prop_oneof![5 => 0_u64..30, 3 => 0_u64..600, 1 => 0_u64..20_000];
+    let time = prop_oneof![5 => 0_u64..30, 3 => 0_u64..600, 1 => 0_u64..5_000];
     prop_oneof![
         20 => time.prop_map(|ms| Step::Advance { ms }),
         30 => call().prop_map(|call| Step::TryAcquire { call }),
@@ -169,9 +169,43 @@ fn runner_of(cases: u32) -> TestRunner {
     TestRunner::new_with_rng(Runs { cases, failure_persistence: None, ..Runs::default() }, rng)
 }
 
+/// Both timers on, few calls, long advances: many rounds in one step, while the waits grow or decay and after.
+fn unused() -> impl Strategy<Value = (Config, u64, Vec<Step>)> {
+    let wait = (1_i64..60, prop_oneof![Just(1.0), 0.8..1.25_f64], prop::option::of(1_i64..400));
+    let config = (config(), wait, 1_u64..40).prop_map(|(mut config, (initial, by, max), max_wait)| {
+        config["wait_interval_in_open_state"] =
+            json!({"type": "exponential", "initial_ms": initial, "multiplier": by, "max_ms": max});
+        config["max_wait_duration_in_half_open_state_ms"] = max_wait.into();
+        config["transition_to_state_after_wait_duration"] = "OPEN".into();
+        config["automatic_transition_from_open_to_half_open_enabled"] = true.into();
+        serde_json::from_value(config).unwrap()
+    });
+    let step = prop_oneof![
+        3 => (0_u64..20_000).prop_map(|ms| Step::Advance { ms }),
+        2 => (0_u64..60).prop_map(|ms| Step::Advance { ms }),
+        2 => (0_u64..30).prop_map(|call| Step::TryAcquire { call: Some(call) }),
+        1 => (0_u64..30).prop_map(|call| Step::Error { ms: 0, call: Some(call) }),
+        2 => Just(Step::ToOpen),
+        1 => (0_u64..900).prop_map(|ms| Step::ToOpenFor { ms }),
+        1 => Just(Step::ToHalfOpen),
+    ];
+    (config, 0_u64..3_000, prop::collection::vec(step, 1..20))
+}
+
+#[test]
+fn an_unused_breaker_is_where_its_timers_bring_it() {
+    let result = runner_of(cases(500)).run(&unused(), |(config, start, steps)| {
+        let machine = Real::new(&config, Duration::from_millis(start));
+        breaker::agree(&config, start, &steps, machine).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
 #[test]
 fn the_machine_does_what_the_rules_demand_whatever_is_done() {
-    let result = runner_of(cases(1_000)).run(&generated(), |(config, start, steps)| {
+    let result = runner_of(cases(500)).run(&generated(), |(config, start, steps)| {
         let machine = Real::new(&config, Duration::from_millis(start));
         breaker::agree(&config, start, &steps, machine).map_err(TestCaseError::fail)
     });
