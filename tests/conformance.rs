@@ -48,7 +48,7 @@ fn subjects_without_a_machine_are_told_and_not_passed_over() {
     for (name, subject, scenarios) in [("bulkhead", "bulkhead", 33), ("rate_limiter", "rate limiter", 62)] {
         let report = runner::run(&recorded(&format!("{name}_open.jsonl")));
         assert_eq!(report.not_covered.get(subject), Some(&scenarios));
-        assert!(report.to_string().contains("not covered yet"), "{report}");
+        assert!(report.to_string().contains("NOT COVERED YET"), "{report}");
     }
 }
 

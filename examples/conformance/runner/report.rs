@@ -89,17 +89,18 @@ impl Report {
 
     /// One line of counts.
     fn counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let accepted: usize = self.accepted.values().map(|accepted| accepted.steps).sum();
-        write!(
-            f,
-            "{}: {} scenarios, {} steps, {} mismatches, {accepted} accepted differences",
-            self.file,
-            self.scenarios,
-            self.steps,
-            self.mismatches()
-        )?;
+        write!(f, "{}:", self.file)?;
+        if self.scenarios > 0 || self.not_covered.is_empty() {
+            let accepted: usize = self.accepted.values().map(|accepted| accepted.steps).sum();
+            let Self { scenarios, steps, .. } = self;
+            let mismatches = self.mismatches();
+            write!(
+                f,
+                " {scenarios} scenarios, {steps} steps, {mismatches} mismatches, {accepted} accepted differences;"
+            )?;
+        }
         for (subject, scenarios) in &self.not_covered {
-            write!(f, ", {scenarios} {subject} scenarios not covered yet")?;
+            write!(f, " {scenarios} {subject} scenarios NOT COVERED YET;")?;
         }
         writeln!(f)
     }
