@@ -215,12 +215,11 @@ impl Machine {
         }
     }
 
-    /// An unused breaker with both timers goes round and round. Once its waits have stopped growing, whole rounds
+    /// An unused breaker with both timers goes round and round. Once its waits have stopped changing, whole rounds
     /// that lie in the past are skipped.
     fn skip_rounds(&mut self, now: Duration) {
-        let grows = |n| self.settings.wait_open.endless(n, 0.5) != self.settings.wait_open.endless(n + 1, 0.5);
         if let (Phase::Open { until }, Some(half_open)) = (self.phase, self.settings.half_open_max_wait)
-            && !grows(self.attempt)
+            && self.settings.wait_open.settled(self.attempt)
         {
             let round = (until - self.since).saturating_add(half_open);
             let rounds = (now.saturating_sub(self.since).as_nanos() / round.as_nanos().max(1)).saturating_sub(1);
