@@ -25,6 +25,9 @@ use crate::{RejectedKind, rng::Rng};
 /// How far a timer loop of an unused breaker is followed step by step before whole rounds are skipped.
 const TIMER_STEPS: u32 = 32;
 
+/// So many openings in a row are followed while the waits still grow.
+const GROWING_STEPS: u32 = 1024;
+
 /// Permission for one call, valid in the generation that issued it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -82,9 +85,10 @@ enum Phase {
     Open {
         until: Duration,
     },
-    /// `places` are those taken: by calls that are out, and by outcomes.
+    /// `places` are those taken: by calls that are out, and by the `ended` ones that have an outcome.
     HalfOpen {
         places: u32,
+        ended: u32,
         in_a_row: u32,
     },
     ForcedOpen,
@@ -102,7 +106,7 @@ struct Ramp {
 
 impl Phase {
     const CLOSED: Self = Self::Closed { in_a_row: 0, ramp: None };
-    const HALF_OPEN: Self = Self::HalfOpen { places: 0, in_a_row: 0 };
+    const HALF_OPEN: Self = Self::HalfOpen { places: 0, ended: 0, in_a_row: 0 };
 }
 
 impl Machine {
@@ -164,13 +168,14 @@ impl Machine {
 
     // ## Time
 
-    /// When the state changes by itself next, if it does.
+    /// When the state changes by itself next, if it does; never at the end of what a `Duration` can express.
     pub fn next_timer(&self) -> Option<Duration> {
-        match self.phase {
+        let due = match self.phase {
             Phase::Open { until } if self.settings.automatic_half_open => Some(until),
             Phase::HalfOpen { .. } => self.settings.half_open_max_wait.map(|wait| self.since.saturating_add(wait)),
             _ => None,
-        }
+        };
+        due.filter(|due| *due < Duration::MAX)
     }
 
     /// Does what was due by `now`, in order, each with the clock at its due time. Every other function does this
@@ -197,12 +202,12 @@ impl Machine {
             // ## Open => HalfOpen
             Phase::Open { .. } => self.enter_half_open(due, Cause::WaitOver),
             // ## HalfOpen => (Open | Closed)
-            Phase::HalfOpen { places, .. } => match self.settings.half_open_end {
+            Phase::HalfOpen { places, ended, .. } => match self.settings.half_open_end {
                 HalfOpenEnd::Open => self.enter_open(due, Cause::HalfOpenTooLong, None),
                 HalfOpenEnd::Close => self.enter_closed(due, Cause::HalfOpenTooLong, None),
                 HalfOpenEnd::Judge => {
                     let totals = self.window.totals(due);
-                    let out = places.saturating_sub(totals.recorded);
+                    let out = places.saturating_sub(ended);
                     let judged = Totals {
                         recorded: totals.recorded.saturating_add(out),
                         failed: totals.failed.saturating_add(out),
@@ -222,14 +227,14 @@ impl Machine {
     /// An unused breaker with both timers goes round and round. Once its waits have stopped growing, whole rounds
     /// that lie in the past are skipped.
     fn skip_rounds(&mut self, now: Duration) {
-        let grows = |n| self.settings.wait_open.endless(n, 0.5) != self.settings.wait_open.endless(n + 1, 0.5);
+        let wait = |n| self.settings.wait_open.endless(n, 0.5);
+        let grows = |n| n < GROWING_STEPS && wait(n) != wait(n + 1);
         if let (Phase::Open { until }, Some(half_open)) = (self.phase, self.settings.half_open_max_wait)
             && !grows(self.attempt)
         {
             let round = (until - self.since).saturating_add(half_open);
             let rounds = (now.saturating_sub(self.since).as_nanos() / round.as_nanos().max(1)).saturating_sub(1);
-            let skipped =
-                Duration::from_nanos(u64::try_from(round.as_nanos().saturating_mul(rounds)).unwrap_or(u64::MAX));
+            let skipped = saturating_nanos(round.as_nanos().saturating_mul(rounds));
             self.since = self.since.saturating_add(skipped);
             self.phase = Phase::Open { until: until.saturating_add(skipped) };
             self.attempt = self.attempt.saturating_add(u32::try_from(rounds).unwrap_or(u32::MAX));
@@ -246,7 +251,7 @@ impl Machine {
         match self.phase {
             Phase::Closed { .. } | Phase::Disabled | Phase::MetricsOnly => true,
             Phase::Open { until } => now >= until,
-            Phase::HalfOpen { places, .. } => places < self.settings.half_open_calls,
+            Phase::HalfOpen { places, ended, .. } => self.settings.has_place(places, ended),
             Phase::ForcedOpen => false,
         }
     }
@@ -266,7 +271,7 @@ impl Machine {
         let admitted = match &mut self.phase {
             Phase::Closed { ramp, .. } => admit_share(ramp, now, self.settings.ramp),
             Phase::Disabled | Phase::MetricsOnly => true,
-            Phase::HalfOpen { places, .. } if *places < self.settings.half_open_calls => {
+            Phase::HalfOpen { places, ended, .. } if self.settings.has_place(*places, *ended) => {
                 *places += 1;
                 true
             }
@@ -303,6 +308,9 @@ impl Machine {
         if let Some(now) = self.current(now, ticket) {
             let failed = outcome == Outcome::Failure;
             let mark = Mark { failed, slow: self.settings.is_slow(took), abandoned: false };
+            if let Phase::HalfOpen { ended, .. } = &mut self.phase {
+                *ended = ended.saturating_add(1);
+            }
             self.push(now, mark, true);
         }
     }
@@ -323,9 +331,8 @@ impl Machine {
             Abandoned::Failure => true,
             Abandoned::Judged => past_deadline,
         };
-        if !failed {
-            self.give_back();
-        }
+        // There must be a place for the call that decides.
+        self.give_back();
         self.push(now, Mark { failed, slow, abandoned: !failed }, false);
     }
 
@@ -372,8 +379,8 @@ impl Machine {
                 }
             }
             // ## HalfOpen => (Open | Closed)
-            Phase::HalfOpen { in_a_row, .. } => {
-                let enough = totals.calls() >= self.minimum;
+            Phase::HalfOpen { in_a_row, ended, .. } => {
+                let enough = totals.calls() >= self.minimum || ended >= self.settings.half_open_calls;
                 let reached =
                     self.row_reached(in_a_row).or_else(|| if enough { self.rate_reached(&totals) } else { None });
                 match reached {
@@ -381,8 +388,6 @@ impl Machine {
                     None if enough && may_close && totals.recorded > 0 => {
                         self.enter_closed(now, Cause::Recovered, self.settings.ramp);
                     }
-                    // There must be a place for the call that decides.
-                    None if !may_close && mark.failed => self.give_back(),
                     None => {}
                 }
             }
@@ -578,6 +583,11 @@ impl Machine {
     pub(super) fn lets_all_through(&self) -> bool {
         matches!(self.phase, Phase::Closed { ramp: None, .. } | Phase::Disabled | Phase::MetricsOnly)
     }
+}
+
+fn saturating_nanos(nanos: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    u64::try_from(nanos / SECOND).map_or(Duration::MAX, |secs| Duration::new(secs, (nanos % SECOND) as u32))
 }
 
 /// Lets a share of the calls through that grows from a tenth to all; ends the ramp when its time is over.
