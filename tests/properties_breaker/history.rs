@@ -271,7 +271,7 @@ impl Play {
             let end = *ends.next().unwrap();
             let end = if ignored && !matches!(end, End::Success | End::Failure) { End::Success } else { end };
             end_call(&mut self.machine, self.now, ticket, end, ZERO);
-            if self.changes() != [] {
+            if !self.changes().is_empty() {
                 return;
             }
         }
