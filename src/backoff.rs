@@ -148,8 +148,9 @@ impl Backoff {
             }
             Jitter::Around(share) => {
                 let base = base.min((max as f64 / (1.0 + share)) as i64);
-                let spread = share * base as f64;
-                (base as f64 - spread + random * (2.0 * spread + 1.0)).max(1.0) as i64
+                let (low, high) = (base as f64 - share * base as f64, base as f64 + share * base as f64);
+                // In this order, rounding included, as Resilience4j computes it.
+                (low + random * (high - low + 1.0)).max(1.0) as i64
             }
         };
         Some(self.duration(units.min(max)))
@@ -184,6 +185,22 @@ impl Backoff {
             _ => n,
         };
         self.spread(n.max(1), Duration::ZERO, random, Jitter::Around(0.2)).unwrap_or(self.max)
+    }
+
+    /// Whether all waits from the n-th on are alike but for jitter, in the sense of [`endless`](Self::endless).
+    pub(crate) fn settled(&self, n: u32) -> bool {
+        let n = n.max(1);
+        match &self.base {
+            Base::Fixed(_) => true,
+            Base::Steps(steps) => {
+                let rest = &steps[steps.len().min(n as usize).saturating_sub(1)..];
+                rest.iter().all(|step| *step.min(&self.max) == rest[0].min(self.max))
+            }
+            Base::Exponential { factor, .. } => {
+                let base = self.base(n);
+                base == self.base(n.saturating_add(1)) || *factor >= 1.0 && base >= Some(self.units(self.max))
+            }
+        }
     }
 
     fn units(&self, wait: Duration) -> i64 {
@@ -254,6 +271,17 @@ mod tests {
         assert!(backoff.wait(u32::MAX, Duration::MAX, 0.999).unwrap() > Duration::from_secs(1 << 33));
         let decorrelated = Backoff::exponential(Duration::MAX).jitter(Jitter::Decorrelated);
         decorrelated.wait(u32::MAX, Duration::MAX, 0.999).unwrap();
+    }
+
+    #[test]
+    fn waits_that_are_alike_for_a_while_have_not_settled() {
+        let steps = Backoff::steps([MS, MS, 2 * MS, 2 * MS, 2 * MS]);
+        assert_eq!([1, 2, 3, 4, 5, 9].map(|n| steps.settled(n)), [false, false, true, true, true, true]);
+        let growing = Backoff::exponential(MS).max(4 * MS).jitter(Jitter::None);
+        assert_eq!([1, 2, 3, 9].map(|n| growing.settled(n)), [false, false, true, true]);
+        let decaying = Backoff::exponential(90 * MS).factor(0.5).max(20 * MS).jitter(Jitter::None).whole_millis();
+        assert_eq!([1, 2, 5, 8, 9].map(|n| decaying.settled(n)), [false, false, false, true, true]);
+        assert!(Backoff::fixed(MS).settled(1) && Backoff::steps([]).settled(1));
     }
 
     #[test]

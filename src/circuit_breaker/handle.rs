@@ -55,7 +55,8 @@ impl CircuitBreakerHandle {
         self.act(|machine, now| machine.open_for(now, wait));
     }
 
-    /// Makes an open breaker half-open now. `false` in states in which there is nothing to try: closed, metrics only.
+    /// Begins half-open now, from any state in which there is something to try. `false`, and nothing changed, if closed
+    /// or metrics only.
     pub fn half_open(&self) -> bool {
         self.act(Machine::half_open)
     }

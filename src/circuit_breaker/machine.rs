@@ -29,6 +29,9 @@ use crate::{RejectedKind, rng::Rng};
 /// How far a timer loop of an unused breaker is followed step by step before whole rounds are skipped.
 const TIMER_STEPS: u32 = 32;
 
+/// So many openings in a row are followed while the waits still grow.
+const GROWING_STEPS: u32 = 1024;
+
 /// Permission for one call, valid in the generation that issued it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -161,13 +164,14 @@ impl Machine {
 
     // ## Time
 
-    /// When the state changes by itself next, if it does.
+    /// When the state changes by itself next, if it does; never at the end of what a `Duration` can express.
     pub fn next_timer(&self) -> Option<Duration> {
-        match self.phase {
+        let due = match self.phase {
             Phase::Open { until } if self.settings.automatic_half_open => Some(until),
             Phase::HalfOpen { .. } => self.settings.half_open_max_wait.map(|wait| self.since.saturating_add(wait)),
             _ => None,
-        }
+        };
+        due.filter(|due| *due < Duration::MAX)
     }
 
     /// Does what was due by `now`, in order, each with the clock at its due time. Every other function does this
@@ -215,17 +219,15 @@ impl Machine {
         }
     }
 
-    /// An unused breaker with both timers goes round and round. Once its waits have stopped growing, whole rounds
+    /// An unused breaker with both timers goes round and round. Once its waits have stopped changing, whole rounds
     /// that lie in the past are skipped.
     fn skip_rounds(&mut self, now: Duration) {
-        let grows = |n| self.settings.wait_open.endless(n, 0.5) != self.settings.wait_open.endless(n + 1, 0.5);
         if let (Phase::Open { until }, Some(half_open)) = (self.phase, self.settings.half_open_max_wait)
-            && !grows(self.attempt)
+            && (self.attempt >= GROWING_STEPS || self.settings.wait_open.settled(self.attempt))
         {
             let round = (until - self.since).saturating_add(half_open);
             let rounds = (now.saturating_sub(self.since).as_nanos() / round.as_nanos().max(1)).saturating_sub(1);
-            let skipped =
-                Duration::from_nanos(u64::try_from(round.as_nanos().saturating_mul(rounds)).unwrap_or(u64::MAX));
+            let skipped = saturating_nanos(round.as_nanos().saturating_mul(rounds));
             self.since = self.since.saturating_add(skipped);
             self.phase = Phase::Open { until: until.saturating_add(skipped) };
             self.attempt = self.attempt.saturating_add(u32::try_from(rounds).unwrap_or(u32::MAX));
@@ -242,7 +244,7 @@ impl Machine {
         match self.phase {
             Phase::Closed { .. } | Phase::Disabled | Phase::MetricsOnly => true,
             Phase::Open { until } => now >= until,
-            Phase::HalfOpen { places, .. } => places < self.settings.half_open_calls,
+            Phase::HalfOpen { places, out, .. } => self.settings.has_place(places, out),
             Phase::ForcedOpen => false,
         }
     }
@@ -262,7 +264,7 @@ impl Machine {
         let admitted = match &mut self.phase {
             Phase::Closed { ramp, .. } => admit_share(ramp, now, self.settings.ramp),
             Phase::Disabled | Phase::MetricsOnly => true,
-            Phase::HalfOpen { places, out, .. } if *places < self.settings.half_open_calls => {
+            Phase::HalfOpen { places, out, .. } if self.settings.has_place(*places, *out) => {
                 *places += 1;
                 *out += 1;
                 true
@@ -320,9 +322,8 @@ impl Machine {
             Abandoned::Failure => true,
             Abandoned::Judged => past_deadline,
         };
-        if !failed {
-            self.give_back();
-        }
+        // There must be a place for the call that decides.
+        self.give_back();
         self.push(now, Mark { failed, slow, abandoned: !failed }, false);
     }
 
@@ -359,30 +360,23 @@ impl Machine {
             Phase::Disabled | Phase::Open { .. } | Phase::ForcedOpen => return,
         }
         self.window.push(now, mark);
-        let decided = self.decide(now, may_close);
-        if !decided && mark.failed && !may_close {
-            // There must be a place for the call that decides.
-            self.give_back();
-        }
+        self.decide(now, may_close);
     }
 
     /// Looks at what has been recorded, and changes the state if that is reason enough.
-    fn decide(&mut self, now: Duration, may_close: bool) -> bool {
-        let (Phase::Closed { in_a_row, .. } | Phase::HalfOpen { in_a_row, .. }) = self.phase else { return false };
+    fn decide(&mut self, now: Duration, may_close: bool) {
+        let (Phase::Closed { in_a_row, .. } | Phase::HalfOpen { in_a_row, .. }) = self.phase else { return };
         let totals = self.window.totals(now);
         let enough = totals.calls() >= self.minimum;
         let rate = if enough { self.rate_reached(&totals) } else { None };
         // ## Closed, HalfOpen => Open
         if let Some(cause) = self.row_reached(in_a_row).or(rate) {
-            self.enter_open(now, cause, None);
-            return true;
+            return self.enter_open(now, cause, None);
         }
         // ## HalfOpen => Closed
-        let closes = enough && may_close && totals.recorded > 0 && matches!(self.phase, Phase::HalfOpen { .. });
-        if closes {
+        if enough && may_close && totals.recorded > 0 && matches!(self.phase, Phase::HalfOpen { .. }) {
             self.enter_closed(now, Cause::Recovered, self.settings.ramp);
         }
-        closes
     }
 
     fn row_reached(&self, in_a_row: u32) -> Option<Cause> {
@@ -442,4 +436,9 @@ impl Machine {
     pub(super) fn lets_all_through(&self) -> bool {
         matches!(self.phase, Phase::Closed { ramp: None, .. } | Phase::Disabled | Phase::MetricsOnly)
     }
+}
+
+fn saturating_nanos(nanos: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    u64::try_from(nanos / SECOND).map_or(Duration::MAX, |secs| Duration::new(secs, (nanos % SECOND) as u32))
 }

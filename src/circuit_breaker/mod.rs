@@ -105,6 +105,8 @@ mod event;
 mod future;
 mod handle;
 mod layer;
+#[cfg(all(test, steadfast_loom))]
+mod loom_core;
 pub mod machine;
 mod permit;
 mod service;

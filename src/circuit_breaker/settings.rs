@@ -181,6 +181,12 @@ impl CircuitBreakerSettings {
         self.minimum_calls.min(self.half_open_calls)
     }
 
+    /// Whether half-open has a place for a further call, with so many taken, by outcomes and by calls that are `out`.
+    /// Where the number was lowered below the outcomes there are, one call at a time has one, so that it is decided.
+    pub(super) fn has_place(&self, places: u32, out: u32) -> bool {
+        places < self.half_open_calls || out == 0
+    }
+
     /// Whether a call is slow.
     pub(super) fn is_slow(&self, took: Duration) -> bool {
         self.slow_calls.is_some_and(|slow| took > slow.longer_than)

@@ -225,7 +225,7 @@ impl TimeWindow {
         let mut old = std::mem::replace(self, Self::new(seconds));
         self.newest = old.newest;
         let kept = seconds.min(old.seconds.len() as u64);
-        for age in 0..kept.min(old.newest + 1) {
+        for age in 0..kept.min(old.newest.saturating_add(1)) {
             let totals = *old.slot(old.newest - age);
             *self.slot(old.newest - age) = totals;
             self.totals.add(totals);

@@ -157,6 +157,10 @@ impl<Req> Call<Req> {
                 reached: classify.reached_service(error),
             },
         };
+        // An attempt that ended before it was sent: its token is given back and there for the next.
+        if !self.token.spent {
+            self.token = Token::default();
+        }
         let budget = shared.budget.as_deref();
         let made = self.attempts.made();
         let facts = Facts {

@@ -68,6 +68,8 @@
 mod budget;
 mod future;
 mod layer;
+#[cfg(all(test, steadfast_loom))]
+mod loom_budget;
 mod policy;
 mod replay;
 mod service;

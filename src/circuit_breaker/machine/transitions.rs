@@ -23,8 +23,8 @@ impl Machine {
         self.enter_open(now, Cause::ByHand, Some(wait));
     }
 
-    /// Makes an open breaker half-open, or begins half-open anew. `false`, and nothing changed, in the other states
-    /// that let calls through: there is nothing to try.
+    /// Begins half-open, from any state in which there is something to try. `false`, and nothing changed, if closed or
+    /// metrics only.
     pub fn half_open(&mut self, now: Duration) -> bool {
         let now = self.advance(now);
         let possible = !matches!(self.phase, Phase::Closed { .. } | Phase::MetricsOnly);
@@ -80,10 +80,6 @@ impl Machine {
             Phase::Open { .. } | Phase::ForcedOpen | Phase::Disabled => {}
         }
         self.settings = settings;
-        if let Phase::HalfOpen { .. } = self.phase {
-            // Fewer trial calls may be asked for now than have ended already.
-            self.decide(now, true);
-        }
     }
 
     // ## Transitions
