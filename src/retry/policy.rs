@@ -56,7 +56,8 @@ pub enum Finish {
     OutOfAttempts,
     /// The budget is used up.
     OutOfBudget,
-    /// The wait would end after the deadline.
+    /// The wait would end after the deadline; or the wait for a layer that refuses would leave less than half of the
+    /// time for the attempt.
     OutOfTime,
 }
 
@@ -90,7 +91,10 @@ pub(super) fn decide(
     }
     let wait = asked.or_else(|| settings.backoff.wait(facts.wait_number, facts.previous_wait, random()));
     let Some(wait) = wait else { return Step::Finish(Finish::OutOfAttempts) };
-    if left().is_some_and(|left| wait >= left) {
+    // A call that is held for a refusing layer leaves at least half of its time for the attempt. Those held longest come
+    // first when a breaker becomes half-open: cut by their deadlines, they would fail the trial of a service that is well.
+    let needed = if token { wait } else { wait.saturating_mul(2) };
+    if left().is_some_and(|left| needed >= left) {
         return Step::Finish(Finish::OutOfTime);
     }
     // Last, so that no token is taken for a retry that is not made.
@@ -148,6 +152,14 @@ mod tests {
         let with = |left| decide(facts, &RetrySettings::default(), None, || Some(left), || 0.5);
         assert_eq!(with(100 * MS), Step::Finish(Finish::OutOfTime));
         assert!(matches!(with(101 * MS), Step::Again { .. }));
+    }
+
+    #[test]
+    fn a_wait_for_a_refusing_layer_leaves_half_of_the_time_for_the_attempt() {
+        let facts = facts(Ended::Refused { retry_after: Some(100 * MS) });
+        let with = |left| decide(facts, &RetrySettings::default(), None, || Some(left), || 0.5);
+        assert_eq!(with(200 * MS), Step::Finish(Finish::OutOfTime));
+        assert!(matches!(with(201 * MS), Step::Again { .. }));
     }
 
     #[test]
