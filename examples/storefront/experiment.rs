@@ -2,7 +2,11 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use steadfast::circuit_breaker::CircuitBreakerHandle;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     load::{self, PATIENCE, Samples},
@@ -58,12 +62,26 @@ async fn play(shop: Arc<Shop>, start: Instant, tick: Duration) {
 
 /// Prints a line per tick, as soon as it is known which of its requests were answered in time.
 async fn print_lines(shop: &Shop, samples: &Samples, start: Instant, tick: Duration) {
-    let lines = (0..TICKS).map(|number| async move {
+    let mut refused_before = vec![0; shop.calls.breakers.len()];
+    let mut lines = JoinSet::new();
+    for number in 0..TICKS {
         // Just before the tick ends: the next one may begin or end a fault.
         sleep_until(start + tick * number + tick * 19 / 20).await;
-        let breakers: Vec<_> = shop.calls.breakers.iter().map(|breaker| breaker.state().to_string()).collect();
-        sleep_until(start + tick * (number + 1) + PATIENCE).await;
-        report::print_tick(&samples.now(), tick, number, &breakers);
-    });
-    futures::future::join_all(lines).await;
+        let breakers: Vec<_> = shop.calls.breakers.iter().zip(&mut refused_before).map(look).collect();
+        let samples = samples.clone();
+        lines.spawn(async move {
+            sleep_until(start + tick * (number + 1) + PATIENCE).await;
+            report::print_tick(&samples.now(), tick, number, &breakers);
+        });
+    }
+    lines.join_all().await;
+}
+
+/// The state of a breaker, and how many calls it has refused since the last look.
+fn look((breaker, refused_before): (&CircuitBreakerHandle, &mut u64)) -> String {
+    let refused_in_all = breaker.snapshot().refused_in_all;
+    match refused_in_all - std::mem::replace(refused_before, refused_in_all) {
+        0 => breaker.state().to_string(),
+        refused => format!("{} {refused}", breaker.state()),
+    }
 }

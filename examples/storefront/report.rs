@@ -35,9 +35,10 @@ pub(crate) fn print_script(tick: Duration) {
 }
 
 pub(crate) fn print_head() {
+    println!("{:>73}breakers: state, and calls refused in this second", "");
     let [inventory, prices, recommendations] = UPSTREAMS;
     println!(
-        "{:>6}  {:<24} {:>7} {:>7} {:>8} {:>6} {:>7}   breakers: {inventory:<10} {prices:<10} {recommendations}",
+        "{:>6}  {:<24} {:>7} {:>7} {:>8} {:>6} {:>7}   {inventory:<15} {prices:<15} {recommendations}",
         "second", "fault", "offered", "in time", "degraded", "failed", "p99 ms"
     );
 }
@@ -49,9 +50,9 @@ pub(crate) fn print_tick(samples: &[Sample], tick: Duration, number: u32, breake
     let fault = act.map_or(String::new(), |act| format!("{} {}", UPSTREAMS[act.upstream], act.fault.name()));
     let in_time = due.iter().filter(|sample| sample.in_time()).count();
     let degraded = due.iter().filter(|sample| sample.degraded()).count();
-    let breakers: String = breakers.iter().map(|state| format!(" {state:<10}")).collect();
+    let breakers: String = breakers.iter().map(|breaker| format!(" {breaker:<15}")).collect();
     println!(
-        "{:>6.1}  {fault:<24} {:>7} {in_time:>7} {degraded:>8} {:>6} {:>7}            {}",
+        "{:>6.1}  {fault:<24} {:>7} {in_time:>7} {degraded:>8} {:>6} {:>7}  {}",
         (tick * number).as_secs_f64(),
         due.len(),
         due.len() - in_time,

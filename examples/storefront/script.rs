@@ -27,8 +27,8 @@ pub(crate) struct Act {
 /// The faults, in order.
 pub(crate) const ACTS: [Act; 4] = [
     Act { upstream: 2, fault: Fault::Hanging, ticks: 1..3, next: 7 },
-    Act { upstream: 1, fault: Fault::Slow, ticks: 7..9, next: 15 },
-    Act { upstream: 0, fault: Fault::Failing, ticks: 15..17, next: 20 },
+    Act { upstream: 1, fault: Fault::Slow, ticks: 7..9, next: 14 },
+    Act { upstream: 0, fault: Fault::Failing, ticks: 14..16, next: 20 },
     Act { upstream: 0, fault: Fault::Closed, ticks: 20..22, next: TICKS },
 ];
 
