@@ -41,7 +41,7 @@ pub(crate) async fn run(protected: bool, tick: Duration) -> Result<Outcome> {
     let samples = Samples::of(&arrivals);
     let start = Instant::now() + Duration::from_millis(50);
 
-    report::print_head();
+    report::print_head(protected);
     let faults = play(Arc::clone(&shop), start, tick);
     let lines = print_lines(&shop, &samples, start, tick);
     let load = tokio::spawn(load::generate(address, arrivals, start, samples.clone()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     load::{PATIENCE, Sample},
-    script::{ACTS, TICKS},
+    script::{ACTS, Act, RATE, TICKS},
 };
 
 /// The upstreams, as they are counted in [`ACTS`].
@@ -26,21 +26,32 @@ pub(crate) fn due_in(samples: &[Sample], tick: Duration, number: u32) -> Vec<Sam
 }
 
 pub(crate) fn print_script(tick: Duration) {
-    println!("Per run, of {:.0} s:", (tick * TICKS).as_secs_f64());
+    let at = |number| (tick * number).as_secs_f64();
+    println!(
+        "Two runs of {:.0} s, the same {RATE:.0} customers/s in both, who wait for {} ms.",
+        at(TICKS),
+        PATIENCE.as_millis()
+    );
+    println!("Faults:");
     for act in &ACTS {
-        let at = |number| (tick * number).as_secs_f64();
         let (from, to) = (at(act.ticks.start), at(act.ticks.end));
-        println!("  {from:5.1} to {to:4.1} s  {} {}", UPSTREAMS[act.upstream], act.fault.name());
+        println!("  {from:5.1} to {to:4.1} s  {} {}", UPSTREAMS[act.upstream], act.fault.meaning());
     }
+    println!("In time are pages within the {} ms, degraded ones among them; failed is all else.", PATIENCE.as_millis());
 }
 
-pub(crate) fn print_head() {
-    println!("{:>73}breakers: state, and calls refused in this second", "");
-    let [inventory, prices, recommendations] = UPSTREAMS;
-    println!(
-        "{:>6}  {:<24} {:>7} {:>7} {:>8} {:>6} {:>7}   {inventory:<15} {prices:<15} {recommendations}",
+pub(crate) fn print_head(with_breakers: bool) {
+    let head = format!(
+        "{:>6}  {:<24} {:>7} {:>7} {:>8} {:>6} {:>7}",
         "second", "fault", "offered", "in time", "degraded", "failed", "p99 ms"
     );
+    if with_breakers {
+        let [inventory, prices, recommendations] = UPSTREAMS;
+        println!("{:>73}breakers: state, and calls refused in the second", "");
+        println!("{head}   {inventory:<15} {prices:<15} {recommendations}");
+    } else {
+        println!("{head}");
+    }
 }
 
 /// The line of a tick, to be called when the last customer of it has run out of patience.
@@ -51,14 +62,15 @@ pub(crate) fn print_tick(samples: &[Sample], tick: Duration, number: u32, breake
     let in_time = due.iter().filter(|sample| sample.in_time()).count();
     let degraded = due.iter().filter(|sample| sample.degraded()).count();
     let breakers: String = breakers.iter().map(|breaker| format!(" {breaker:<15}")).collect();
-    println!(
+    let line = format!(
         "{:>6.1}  {fault:<24} {:>7} {in_time:>7} {degraded:>8} {:>6} {:>7}  {}",
         (tick * number).as_secs_f64(),
         due.len(),
         due.len() - in_time,
         p99_so_far(&due),
-        breakers.trim_end()
+        breakers
     );
+    println!("{}", line.trim_end());
 }
 
 /// The 99th percentile of all answers; those to come will be over the patience.
@@ -102,7 +114,7 @@ impl Outcome {
 
     /// How long after a fault's end the first of three good ticks in a row begins; not looked for beyond the next
     /// fault.
-    fn recovery(&self, act: &crate::script::Act) -> String {
+    fn recovery(&self, act: &Act) -> String {
         let good = |number| {
             let due = due_in(&self.samples, self.tick, number);
             due.iter().filter(|sample| sample.in_time()).count() as f64 >= 0.95 * due.len() as f64

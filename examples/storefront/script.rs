@@ -11,7 +11,7 @@ pub(crate) const TICKS: u32 = 26;
 pub(crate) const SECONDS: u32 = TICKS;
 
 /// Customers per second.
-const RATE: f64 = 150.0;
+pub(crate) const RATE: f64 = 150.0;
 
 /// A fault of the script.
 #[derive(Clone, Debug)]

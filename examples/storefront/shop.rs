@@ -46,8 +46,8 @@ pub(crate) async fn open(shop: Arc<Shop>) -> io::Result<SocketAddr> {
 
 async fn product(State(shop): State<Arc<Shop>>, Path(id): Path<u64>) -> Response {
     let [inventory, prices, recommendations] = &shop.upstreams;
-    // All three to their end, not `try_join!`: a call that is dropped because another one failed would count in its
-    // breaker as abandoned, and enough of those open it.
+    // All three to their end, not `try_join!`: that drops the calls to the well upstreams as soon as one breaker refuses,
+    // and a breaker that sees half of its calls dropped for some seconds opens.
     let (inventory, prices, recommendations) = tokio::join!(
         ask(&shop.calls.inventory, inventory, id),
         ask(&shop.calls.prices, prices, id),
@@ -102,15 +102,27 @@ struct Failure {
 }
 
 impl Failure {
+    /// What the customer is told: which component, and why; not the addresses that are in the client's own errors.
     fn of_call(upstream: &str, error: &CallError) -> Self {
-        let (timed_out, component, retry_after) = match error {
+        let (status, component, error, retry_after) = match error {
             CallError::Rejected(rejected) => {
-                (rejected.kind() == RejectedKind::TimedOut, rejected.name().as_str(), rejected.retry_after())
+                let status = match rejected.kind() {
+                    RejectedKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                (status, rejected.name().as_str(), rejected.to_string(), rejected.retry_after())
             }
-            CallError::Inner(error) => (error.is_timeout(), upstream, None),
+            CallError::Inner(error) if error.is_timeout() => {
+                (StatusCode::GATEWAY_TIMEOUT, upstream, format!("{upstream} did not answer in time"), None)
+            }
+            CallError::Inner(error) if error.is_connect() => {
+                (StatusCode::SERVICE_UNAVAILABLE, upstream, format!("{upstream} cannot be reached"), None)
+            }
+            CallError::Inner(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, upstream, format!("the connection to {upstream} broke"), None)
+            }
         };
-        let status = if timed_out { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::SERVICE_UNAVAILABLE };
-        Self { status, component: component.into(), error: error.to_string(), retry_after }
+        Self { status, component: component.into(), error, retry_after }
     }
 
     fn internal(component: &str, error: impl fmt::Display) -> Self {

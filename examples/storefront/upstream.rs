@@ -60,6 +60,17 @@ impl Fault {
             Self::Closed => "closed",
         }
     }
+
+    /// What a customer of the upstream notices.
+    pub(crate) fn meaning(self) -> String {
+        match self {
+            Self::Fine => "answers".into(),
+            Self::Slow => format!("slow: works {SLOWER} times as long"),
+            Self::Failing => format!("failing: answers {FAILING_PERCENT} % with 500"),
+            Self::Hanging => "hanging: accepts, never answers".into(),
+            Self::Closed => "closed: its sockets are gone".into(),
+        }
+    }
 }
 
 /// A handle of one upstream. Its process is a thread with a runtime of its own; dropping the handle ends it.
