@@ -131,7 +131,7 @@ impl Upstream {
 }
 
 /// The life of an upstream: serves until it is closed, then drops its runtime, and so its listener, every connection
-/// and all work; comes back on the same port when it is told to.
+/// and all work; comes back on the same port when it is told to. Ends when its handle is dropped.
 fn live(
     mut listener: TcpListener,
     address: SocketAddr,
@@ -141,17 +141,17 @@ fn live(
     loop {
         listener.set_nonblocking(true)?;
         let process = runtime::Builder::new_current_thread().enable_all().build()?;
-        process.block_on(async {
+        let handle_dropped = process.block_on(async {
             let app = Router::new().route("/{id}", get(answer)).with_state(Arc::new(make()));
             let serve = axum::serve(tokio::net::TcpListener::from_std(listener)?, app).into_future();
             select! {
-                served = serve => served,
-                _ = faults.wait_for(|fault| *fault == Fault::Closed) => Ok(()),
+                served = serve => served.map(|()| true),
+                closed = faults.wait_for(|fault| *fault == Fault::Closed) => Ok(closed.is_err()),
             }
         })?;
         drop(process);
         let outside = runtime::Builder::new_current_thread().enable_all().build()?;
-        if outside.block_on(faults.wait_for(|fault| *fault != Fault::Closed)).is_err() {
+        if handle_dropped || outside.block_on(faults.wait_for(|fault| *fault != Fault::Closed)).is_err() {
             return Ok(());
         }
         listener = outside.block_on(async {
