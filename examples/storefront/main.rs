@@ -73,13 +73,17 @@ fn usage(error: &str) -> ExitCode {
 fn allow_many_sockets() {
     use std::os::unix::process::CommandExt;
 
-    const ENOUGH: &str = "8192";
+    const RAISE: &str = r#"
+        now=$(ulimit -Sn)
+        if [ "$now" != unlimited ] && [ "$now" -lt 4096 ]; then
+            ulimit -Sn 4096 2>/dev/null || ulimit -Sn "$(ulimit -Hn)"
+        fi
+        exec "$0" "$@""#;
     if env::var_os("STOREFRONT_SOCKETS").is_none()
         && let Ok(exe) = env::current_exe()
     {
-        let script = format!("[ $(ulimit -Sn) -ge {ENOUGH} ] || ulimit -Sn {ENOUGH}; exec \"$0\" \"$@\"");
         let mut again = Command::new("sh");
-        again.args(["-c", &script]).arg(exe).args(env::args_os().skip(1)).env("STOREFRONT_SOCKETS", ENOUGH);
+        again.args(["-c", RAISE]).arg(exe).args(env::args_os().skip(1)).env("STOREFRONT_SOCKETS", "raised");
         // Comes back only if there is no shell: then with what there is.
         let _ = again.exec();
     }
