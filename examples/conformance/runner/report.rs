@@ -89,20 +89,18 @@ impl Report {
 
     /// One line of counts.
     fn counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file)?;
+        let mut counts = Vec::new();
         if self.scenarios > 0 || self.not_covered.is_empty() {
             let accepted: usize = self.accepted.values().map(|accepted| accepted.steps).sum();
-            let Self { scenarios, steps, .. } = self;
-            let mismatches = self.mismatches();
-            write!(
-                f,
-                " {scenarios} scenarios, {steps} steps, {mismatches} mismatches, {accepted} accepted differences;"
-            )?;
+            let (scenarios, steps, mismatches) = (self.scenarios, self.steps, self.mismatches());
+            counts.push(format!(
+                "{scenarios} scenarios, {steps} steps, {mismatches} mismatches, {accepted} accepted differences"
+            ));
         }
         for (subject, scenarios) in &self.not_covered {
-            write!(f, " {scenarios} {subject} scenarios NOT COVERED YET;")?;
+            counts.push(format!("{scenarios} {subject} scenarios NOT COVERED YET"));
         }
-        writeln!(f)
+        writeln!(f, "{}: {}", self.file, counts.join("; "))
     }
 }
 
