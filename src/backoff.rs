@@ -193,23 +193,36 @@ impl Backoff {
         let finite = "a finite factor over 0";
         if let Base::Exponential { initial, factor } = &self.base {
             check.that(factor.is_finite() && *factor > 0.0, field, factor, finite)?;
+            check.that(
+                !endless || *factor >= 1.0,
+                field,
+                factor,
+                "a factor of at least 1 (here waits that shrink would end at none at all)",
+            )?;
             check.that(!initial.is_zero(), field, initial, "an exponential back-off that starts over 0")?;
+            check.that(
+                self.units(*initial) > 0,
+                field,
+                initial,
+                "an exponential back-off that starts over 0, in whole milliseconds",
+            )?;
             check.that(*initial <= self.max, field, self.max, "a maximum that is not under the first wait")?;
         }
         if let Base::Fixed(wait) = &self.base {
             check.that(*wait <= self.max, field, self.max, "a maximum that is not under the wait")?;
             check.that(!endless || !wait.is_zero(), field, wait, "over 0")?;
+            check.that(!endless || self.units(*wait) > 0, field, wait, "over 0, in whole milliseconds")?;
         }
         if let Base::Steps(steps) = &self.base
             && endless
         {
             check.that(!steps.is_empty(), field, steps, "at least one step")?;
-            check.that(steps.iter().all(|step| !step.is_zero()), field, steps, "steps over 0")?;
+            check.that(steps.iter().all(|step| self.units(*step) > 0), field, steps, "steps over 0")?;
         }
         if let Jitter::Around(share) = self.jitter {
             check.that((0.0..=1.0).contains(&share), field, share, "jitter around the wait by 0 to 1 of it")?;
         }
-        check.that(!endless || !self.max.is_zero(), field, self.max, "a maximum over 0")?;
+        check.that(!endless || self.units(self.max) > 0, field, self.max, "a maximum over 0")?;
         check.that(
             !endless || self.jitter != Jitter::Full && self.jitter != Jitter::Decorrelated,
             field,
