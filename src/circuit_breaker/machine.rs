@@ -222,7 +222,8 @@ impl Machine {
     /// An unused breaker with both timers goes round and round. Once its waits have stopped growing, whole rounds
     /// that lie in the past are skipped.
     fn skip_rounds(&mut self, now: Duration) {
-        let grows = |n| self.settings.wait_open.endless(n, 0.5) != self.settings.wait_open.endless(n + 1, 0.5);
+        let wait = |n| self.settings.wait_open.endless(n, 0.5);
+        let grows = |n: u32| wait(n) != wait(n.saturating_add(1));
         if let (Phase::Open { until }, Some(half_open)) = (self.phase, self.settings.half_open_max_wait)
             && !grows(self.attempt)
         {
