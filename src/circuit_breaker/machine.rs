@@ -373,22 +373,31 @@ impl Machine {
                 }
             }
             // ## HalfOpen => (Open | Closed)
-            Phase::HalfOpen { in_a_row, .. } => {
-                let enough = totals.calls() >= self.minimum;
-                let reached =
-                    self.row_reached(in_a_row).or_else(|| if enough { self.rate_reached(&totals) } else { None });
-                match reached {
-                    Some(cause) => self.enter_open(now, cause, None),
-                    None if enough && may_close && totals.recorded > 0 => {
-                        self.enter_closed(now, Cause::Recovered, self.settings.ramp);
-                    }
-                    // There must be a place for the call that decides.
-                    None if !may_close && mark.failed => self.give_back(),
-                    None => {}
+            Phase::HalfOpen { .. } => {
+                let left = self.judge_trial(now, may_close);
+                // There must be a place for the call that decides.
+                if !left && !may_close && mark.failed {
+                    self.give_back();
                 }
             }
             _ => {}
         }
+    }
+
+    /// Leaves half-open if the outcomes there are decide it.
+    fn judge_trial(&mut self, now: Duration, may_close: bool) -> bool {
+        let Phase::HalfOpen { in_a_row, .. } = self.phase else { return false };
+        let totals = self.window.totals(now);
+        let enough = totals.calls() >= self.minimum;
+        let reached = self.row_reached(in_a_row).or_else(|| if enough { self.rate_reached(&totals) } else { None });
+        match reached {
+            Some(cause) => self.enter_open(now, cause, None),
+            None if enough && may_close && totals.recorded > 0 => {
+                self.enter_closed(now, Cause::Recovered, self.settings.ramp);
+            }
+            None => return false,
+        }
+        true
     }
 
     fn row_reached(&self, in_a_row: u32) -> Option<Cause> {
@@ -462,7 +471,8 @@ impl Machine {
     }
 
     /// Changes the settings in place: the state, the calls out and the window stay, the window with its newest calls
-    /// (empty if it changes between calls and seconds). A running open state ends when it was going to.
+    /// (empty if it changes between calls and seconds). A running open state ends when it was going to; half-open is
+    /// decided at once if that now takes fewer outcomes than there are, for it may have no place left for another.
     pub fn change(&mut self, now: Duration, settings: CircuitBreakerSettings) {
         let now = self.advance(now);
         self.minimum = match self.phase {
@@ -477,6 +487,7 @@ impl Machine {
             Phase::Open { .. } | Phase::ForcedOpen | Phase::Disabled => {}
         }
         self.settings = settings;
+        self.judge_trial(now, true);
     }
 
     // ## Transitions
