@@ -150,10 +150,12 @@ async fn a_seed_makes_the_waits_repeatable() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_counted_once_over_nested_retries() {
-    let upstream = Upstream::new(Mode::Fail);
-    let nested = at_once().build().unwrap().layer(at_once().build().unwrap().layer(upstream.clone()));
-    let _ = nested.oneshot(()).await;
-    assert_eq!(upstream.calls(), 3, "three in all, not nine");
+    for (outer, inner, expected) in [(3, 3, 3), (3, 2, 3), (2, 5, 2)] {
+        let upstream = Upstream::new(Mode::Fail);
+        let layer = |attempts| at_once().max_attempts(attempts).build().unwrap();
+        let _ = layer(outer).layer(layer(inner).layer(upstream.clone())).oneshot(()).await;
+        assert_eq!(upstream.calls(), expected, "{outer} over {inner}: counted once, not multiplied");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,27 +67,36 @@ fn breaker_table() -> Vec<(BreakerSetter, String)> {
     // What no back-off may be is refused here too; more than that, no open state may last for no time at all.
     let of_waits: [(BreakerSetter, &str); 10] = [
         (|b| b.wait_open(Backoff::none()), "0ns; allowed: over 0"),
-        (|b| b.wait_open(Backoff::fixed(NANO).whole_millis()), "1ns; allowed: over 0, in whole milliseconds"),
-        (|b| b.wait_open(Backoff::steps([])), "[]; allowed: at least one step"),
-        (|b| b.wait_open(Backoff::steps([SEC, Duration::ZERO])), "[1s, 0ns]; allowed: steps over 0"),
-        (|b| b.wait_open(Backoff::steps([SEC]).max(Duration::ZERO)), "0ns; allowed: a maximum over 0"),
+        (
+            |b| b.wait_open(Backoff::fixed(NANO).whole_millis()),
+            "1ns; allowed: at least 1 ms, as it is cut to whole ones",
+        ),
+        (|b| b.wait_open(Backoff::steps([])), "without steps; allowed: at least one step"),
+        (
+            |b| b.wait_open(Backoff::steps([SEC, Duration::ZERO])),
+            "in steps of which number 2 gives no wait; allowed: steps over 0",
+        ),
+        (|b| b.wait_open(Backoff::steps([SEC]).max(Duration::ZERO)), "up to 0ns; allowed: a maximum over 0"),
         (
             |b| b.wait_open(Backoff::exponential(SEC).factor(0.5).jitter(Jitter::None)),
-            "0.5; allowed: a factor of at least 1 (here waits that shrink would end at none at all)",
+            "exponential with a factor of 0.5; allowed: a factor of at least 1 (here waits that shrink would end at none at all)",
         ),
         (
             |b| b.wait_open(Backoff::exponential(SEC)),
-            "Full; allowed: no, equal or proportional jitter (here the others could give no wait at all)",
+            "spread by Full; allowed: no, equal or proportional jitter (here the others could give no wait at all)",
         ),
         (
             |b| b.wait_open(Backoff::exponential(SEC).jitter(Jitter::Decorrelated)),
-            "Decorrelated; allowed: no, equal or proportional jitter (here the others could give no wait at all)",
+            "spread by Decorrelated; allowed: no, equal or proportional jitter (here the others could give no wait at all)",
         ),
         (
             |b| b.wait_open(Backoff::fixed(SEC).jitter(Jitter::Around(f64::NAN))),
-            "NaN; allowed: jitter around the wait by 0 to 1 of it",
+            "spread by Around(NaN); allowed: jitter around the wait by 0 to 1 of it",
         ),
-        (|b| b.wait_open(Backoff::fixed(SEC).max(MS)), "1ms; allowed: a maximum that is not under the wait"),
+        (
+            |b| b.wait_open(Backoff::fixed(SEC).max(MS)),
+            "fixed at 1s up to 1ms; allowed: a maximum that is not under the wait",
+        ),
     ];
     table.extend(of_waits.map(|(setter, expected)| (setter, format!("wait_open is {expected}"))));
     table
@@ -129,35 +138,47 @@ fn no_retry_is_built_of_settings_that_make_no_sense() {
         (|r| r.max_attempts(0), "max_attempts is 0; allowed: at least 1"),
         (
             |r| r.backoff(Backoff::exponential(Duration::ZERO)),
-            "backoff is 0ns; allowed: an exponential back-off that starts over 0",
+            "backoff is exponential from 0ns up to 18446744073709551615.999999999s; allowed: a first wait over 0",
         ),
         (
             |r| r.backoff(Backoff::exponential(NANO).whole_millis()),
-            "backoff is 1ns; allowed: an exponential back-off that starts over 0, in whole milliseconds",
+            "backoff is exponential from 1ns up to 18446744073709551615.999999999s; allowed: a first wait of at least 1 ms, as it is cut to whole ones",
         ),
         (
             |r| r.backoff(Backoff::exponential(SEC).max(MS)),
-            "backoff is 1ms; allowed: a maximum that is not under the first wait",
+            "backoff is exponential from 1s up to 1ms; allowed: a maximum that is not under the first wait",
         ),
-        (|r| r.backoff(Backoff::fixed(SEC).max(MS)), "backoff is 1ms; allowed: a maximum that is not under the wait"),
-        (|r| r.backoff(Backoff::exponential(SEC).factor(0.0)), "backoff is 0.0; allowed: a finite factor over 0"),
-        (|r| r.backoff(Backoff::exponential(SEC).factor(-2.0)), "backoff is -2.0; allowed: a finite factor over 0"),
-        (|r| r.backoff(Backoff::exponential(SEC).factor(f64::NAN)), "backoff is NaN; allowed: a finite factor over 0"),
+        (
+            |r| r.backoff(Backoff::fixed(SEC).max(MS)),
+            "backoff is fixed at 1s up to 1ms; allowed: a maximum that is not under the wait",
+        ),
+        (
+            |r| r.backoff(Backoff::exponential(SEC).factor(0.0)),
+            "backoff is exponential with a factor of 0.0; allowed: a finite factor over 0",
+        ),
+        (
+            |r| r.backoff(Backoff::exponential(SEC).factor(-2.0)),
+            "backoff is exponential with a factor of -2.0; allowed: a finite factor over 0",
+        ),
+        (
+            |r| r.backoff(Backoff::exponential(SEC).factor(f64::NAN)),
+            "backoff is exponential with a factor of NaN; allowed: a finite factor over 0",
+        ),
         (
             |r| r.backoff(Backoff::exponential(SEC).factor(f64::INFINITY)),
-            "backoff is inf; allowed: a finite factor over 0",
+            "backoff is exponential with a factor of inf; allowed: a finite factor over 0",
         ),
         (
             |r| r.backoff(Backoff::fixed(SEC).jitter(Jitter::Around(1.1))),
-            "backoff is 1.1; allowed: jitter around the wait by 0 to 1 of it",
+            "backoff is spread by Around(1.1); allowed: jitter around the wait by 0 to 1 of it",
         ),
         (
             |r| r.backoff(Backoff::fixed(SEC).jitter(Jitter::Around(-0.1))),
-            "backoff is -0.1; allowed: jitter around the wait by 0 to 1 of it",
+            "backoff is spread by Around(-0.1); allowed: jitter around the wait by 0 to 1 of it",
         ),
         (
             |r| r.backoff(Backoff::fixed(SEC).jitter(Jitter::Around(f64::NAN))),
-            "backoff is NaN; allowed: jitter around the wait by 0 to 1 of it",
+            "backoff is spread by Around(NaN); allowed: jitter around the wait by 0 to 1 of it",
         ),
     ];
     for (setter, expected) in table {

@@ -10,22 +10,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{
-    future::join_all,
-    task::{ArcWake, noop_waker, waker},
-};
+use futures::task::{ArcWake, noop_waker, waker};
 use steadfast::{
-    Error, RejectedKind,
-    backoff::Backoff,
-    circuit_breaker::{CircuitBreaker, State},
-    ready::ReadyLayer,
-    retry::Retry,
-    telemetry::Received,
-    timeout::Timeout,
+    Error, RejectedKind, backoff::Backoff, circuit_breaker::CircuitBreaker, ready::ReadyLayer, retry::Retry,
+    telemetry::Received, timeout::Timeout,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit};
 
-use crate::support::{Down, MS, Mode, SEC, Upstream, changes};
+use crate::support::{Down, MS, Mode, SEC, Upstream, changes, finished};
 
 type Call = tokio::task::JoinHandle<Result<u32, Error<Down>>>;
 
@@ -44,12 +36,12 @@ async fn all_of_five_callers_of_one_layer_finish_whatever_they_wait_for() {
     let retry = Retry::builder().backoff(Backoff::fixed(SEC)).max_attempts(10).build().unwrap();
     let stack = ServiceBuilder::new().layer(Timeout::builder(60 * SEC).build().unwrap()).layer(retry).layer(ReadyLayer);
     let service = stack.service(ConcurrencyLimit::new(upstream, 1));
-    let finished = join_all(five_callers(&service)).await;
-    assert!(finished.iter().all(|call| matches!(call, Ok(Ok(_)))), "{finished:?}");
+    let answers = finished(five_callers(&service)).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 
     let hanging = Timeout::builder(SEC).build().unwrap().layer(Upstream::new(Mode::Hang));
-    for call in join_all(five_callers(&hanging)).await {
-        let Ok(Err(Error::Rejected(rejected))) = call else { panic!("{call:?}") };
+    for call in finished(five_callers(&hanging)).await {
+        let Err(Error::Rejected(rejected)) = call else { panic!("{call:?}") };
         assert_eq!(rejected.kind(), RejectedKind::TimedOut);
     }
 }
@@ -68,8 +60,8 @@ async fn a_waiting_call_that_moves_to_another_task_is_woken_there() {
     assert!(retried.as_mut().poll(&mut cx).is_pending());
     assert!(timed_out.as_mut().poll(&mut cx).is_pending());
     // The first waker does nothing: only the second task's can end these.
-    assert_eq!(tokio::spawn(retried).await.unwrap(), Ok(2));
-    assert!(tokio::spawn(timed_out).await.unwrap().is_err());
+    let answers = finished(vec![tokio::spawn(retried), tokio::spawn(timed_out)]).await;
+    assert!(answers[0] == Ok(2) && answers[1].is_err(), "{answers:?}");
 }
 
 // 9
@@ -89,8 +81,7 @@ async fn all_of_five_subscribers_hear_of_a_change() {
         .collect();
     tokio::task::yield_now().await;
     breaker.handle().open();
-    assert!(join_all(subscribers).await.into_iter().all(|heard| heard.unwrap()));
-    assert_eq!(breaker.handle().state(), State::HalfOpen);
+    assert_eq!(finished(subscribers).await, [true; 5]);
 }
 
 // 9

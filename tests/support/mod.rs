@@ -176,6 +176,20 @@ where
     succeeded
 }
 
+/// What the tasks answer, in paused time; one that is still waiting after so many seconds was never woken.
+pub(crate) async fn finished<T>(tasks: Vec<tokio::task::JoinHandle<T>>) -> Vec<T> {
+    for _ in 0..100 {
+        tokio::time::advance(SEC).await;
+        // Each task may need a few turns at one moment.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let waiting = tasks.iter().filter(|task| !task.is_finished()).count();
+    assert_eq!(waiting, 0, "of {} tasks, so many were never woken", tasks.len());
+    futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).collect()
+}
+
 /// For services that cannot fail.
 pub(crate) fn never(error: Infallible) -> ! {
     match error {}
