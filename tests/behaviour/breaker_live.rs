@@ -9,7 +9,7 @@ use steadfast::{
 };
 use tower::Layer;
 
-use crate::support::{Mode, SEC, Upstream, call_times, now};
+use crate::support::{Mode, SEC, Upstream, call_times, finished, now};
 
 #[tokio::test(start_paused = true)]
 async fn a_live_change_keeps_state_and_window_and_holds_from_the_next_outcome_on() {
@@ -46,13 +46,18 @@ async fn automatic_half_open_is_seen_by_a_subscriber_when_it_happens_with_no_cal
     let mut events = breaker.handle().subscribe();
     breaker.handle().open();
     let began = now();
-    let mut seen = Vec::new();
-    // Open, half-open by itself, and open again as nobody came for ten seconds.
-    for _ in 0..3 {
-        let Some(Received::Event(CircuitBreakerEvent::StateChanged(change))) = events.recv().await else { panic!() };
-        seen.push((change.to, (now() - began).as_secs()));
-    }
-    assert_eq!(seen, [(State::Open, 0), (State::HalfOpen, 1), (State::Open, 11)]);
+    let subscriber = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        // Open, half-open by itself, and open again as nobody came for ten seconds.
+        for _ in 0..3 {
+            let Some(Received::Event(CircuitBreakerEvent::StateChanged(change))) = events.recv().await else {
+                panic!()
+            };
+            seen.push((change.to, (now() - began).as_secs()));
+        }
+        seen
+    });
+    assert_eq!(finished(vec![subscriber]).await[0], [(State::Open, 0), (State::HalfOpen, 1), (State::Open, 11)]);
 }
 
 #[test]
