@@ -57,6 +57,7 @@ async fn automatic_half_open_is_seen_by_a_subscriber_when_it_happens_with_no_cal
         }
         seen
     });
+    tokio::task::yield_now().await;
     assert_eq!(finished(vec![subscriber]).await[0], [(State::Open, 0), (State::HalfOpen, 1), (State::Open, 11)]);
 }
 
