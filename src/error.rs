@@ -114,10 +114,16 @@ impl fmt::Display for Rejected {
             RejectedKind::CircuitForcedOpen => write!(f, "circuit breaker `{name}` was forced open by hand")?,
         }
         match self.retry_after {
-            Some(wait) => write!(f, "; try again in {wait:?}"),
+            // Whole milliseconds, rounded up: the rest is jitter.
+            Some(wait) => write!(f, "; try again in {:?}", round_up(wait)),
             None => Ok(()),
         }
     }
+}
+
+fn round_up(wait: Duration) -> Duration {
+    let over = wait.subsec_nanos() % 1_000_000;
+    if over == 0 { wait } else { wait.saturating_add(Duration::from_nanos(u64::from(1_000_000 - over))) }
 }
 
 impl fmt::Debug for Rejected {

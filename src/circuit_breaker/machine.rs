@@ -384,11 +384,12 @@ impl Machine {
     }
 
     fn rate_reached(&self, totals: &Totals) -> Option<Cause> {
-        let threshold = |rate: f64| (rate * 100.0) as f32;
-        if totals.failure_percent() >= threshold(self.settings.failure_rate) {
+        // A rate so small that it is 0 as a 32-bit float is still not reached by nothing.
+        let reached = |percent: f32, rate: f64| percent > 0.0 && percent >= (rate * 100.0) as f32;
+        if reached(totals.failure_percent(), self.settings.failure_rate) {
             Some(Cause::FailureRate)
         } else {
-            let slow = self.settings.slow_calls.filter(|slow| totals.slow_percent() >= threshold(slow.rate));
+            let slow = self.settings.slow_calls.filter(|slow| reached(totals.slow_percent(), slow.rate));
             slow.map(|_| Cause::SlowCallRate)
         }
     }
