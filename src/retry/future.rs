@@ -24,6 +24,9 @@ use crate::{
     time::{self, Sleep},
 };
 
+/// Steps of a call that is always busy, after which it yields.
+const STEPS_PER_POLL: usize = 128;
+
 /// The response future of a [`Retry`](super::Retry). Dropping it drops the attempt in progress, and gives the budget
 /// back the token of one that was not sent yet.
 #[pin_project]
@@ -98,7 +101,7 @@ where
             call.begun = true;
             call.attempts = AttemptCount::begin(this.shared.settings.get().max_attempts);
         }
-        loop {
+        for _ in 0..STEPS_PER_POLL {
             let outcome = match this.state.as_mut().project() {
                 // ## Trying => (Waiting | Readying), or the outcome
                 StateProj::Trying(attempt) => {
@@ -134,6 +137,9 @@ where
                 },
             }
         }
+        // Attempts without a wait that fail at once: let others have the thread in between.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

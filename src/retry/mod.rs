@@ -49,7 +49,7 @@
 //! |---|---|
 //! | success, [`Permanent`](crate::Verdict::Permanent), [`Neutral`](crate::Verdict::Neutral) | no |
 //! | [`Transient`](crate::Verdict::Transient), [`Overloaded`](crate::Verdict::Overloaded) | after the back-off, or what the service asked for |
-//! | refused by a layer below, which says when to come back | then, if that is before the deadline; costs no token |
+//! | refused by a layer below, which says when to come back | then, if at least as much time is left for the attempt as the wait takes; costs no token |
 //! | refused by a layer below, which does not | no |
 //! | the service may have seen it, and it may not be sent twice | no |
 //!

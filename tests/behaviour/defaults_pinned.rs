@@ -112,7 +112,7 @@ RetrySettings {
         assert_eq!(layer.handle().name().as_str(), "retry");
         assert_eq!(layer.handle().settings(), RetrySettings::default());
         let budget = layer.handle().budget().map(|budget| format!("{budget:?}"));
-        assert_eq!(budget.as_deref(), Some("Budget { tokens: 50.0, refund: false, .. }"));
+        assert_eq!(budget.as_deref(), Some("Budget { tokens: 50.0, refunds: false, .. }"));
     }
 }
 

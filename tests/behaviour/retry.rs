@@ -167,3 +167,17 @@ async fn any_iterator_of_waits_will_do_and_its_end_is_the_end() {
     let _ = retry.layer(upstream.clone()).oneshot(()).await;
     assert_eq!((upstream.calls(), now() - began), (3, 3 * SEC));
 }
+
+/// Without a wait, a budget or a deadline nothing else would end it; dropping the call must.
+#[tokio::test(start_paused = true)]
+async fn attempts_without_end_let_others_run() {
+    let upstream = Upstream::new(Mode::Fail);
+    let layer = at_once().max_attempts(u32::MAX).budget(None).build().unwrap();
+    let call = layer.layer(upstream.clone()).oneshot(());
+    tokio::select! {
+        biased;
+        _ = call => panic!("it cannot have made all attempts"),
+        () = std::future::ready(()) => {}
+    }
+    assert!((1..1000).contains(&upstream.calls()), "{} attempts in one poll", upstream.calls());
+}
