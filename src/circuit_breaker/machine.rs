@@ -14,6 +14,7 @@
 //! waited for: whatever was due is done, with the clock at its due time, before anything else is looked at.
 
 mod ramp;
+mod reading;
 mod transitions;
 
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use self::ramp::{Ramp, admit_share};
 use super::{
     settings::{Abandoned, CircuitBreakerSettings, HalfOpenEnd, Window as WindowKind},
-    state::{Cause, Snapshot, State, StateChange},
+    state::{Cause, State, StateChange},
     window::{Mark, Totals, Window},
 };
 use crate::{RejectedKind, rng::Rng};
@@ -392,41 +393,6 @@ impl Machine {
             let slow = self.settings.slow_calls.filter(|slow| reached(totals.slow_percent(), slow.rate));
             slow.map(|_| Cause::SlowCallRate)
         }
-    }
-
-    // ## Reading
-
-    /// What the breaker looks like. Does what was due, as everything else does, and changes nothing besides.
-    pub fn snapshot(&mut self, now: Duration) -> Snapshot {
-        let admits = self.would_admit(now);
-        let now = self.latest;
-        let totals = self.window.totals(now);
-        let (failure_rate, slow_call_rate) = self.rates(&totals);
-        Snapshot {
-            state: self.state(),
-            admits,
-            since: now.saturating_sub(self.since),
-            open_for: match self.phase {
-                Phase::Open { until } => Some(until.saturating_sub(now)),
-                _ => None,
-            },
-            attempt: self.attempt,
-            failure_rate,
-            slow_call_rate,
-            recorded: totals.recorded,
-            failed: totals.failed,
-            slow: totals.slow,
-            abandoned: totals.abandoned,
-            refused: self.refused,
-            refused_in_all: self.refused_in_all,
-            late: self.late,
-        }
-    }
-
-    fn rates(&self, totals: &Totals) -> (Option<f64>, Option<f64>) {
-        let known = totals.calls() > 0 && totals.calls() >= self.minimum;
-        let share = |percent: f32| known.then(|| f64::from(percent) / 100.0);
-        (share(totals.failure_percent()), share(totals.slow_percent()))
     }
 
     pub(super) fn generation(&self) -> u64 {
