@@ -16,6 +16,7 @@ pub(crate) enum Rule {
     CheckedWhenBuilt,
     MaxUnderFirstWait,
     FactorOverZero,
+    ShrinkingOpenWait,
     NeverNegative,
 }
 
@@ -32,6 +33,7 @@ impl Rule {
             Self::CheckedWhenBuilt => "checked when built",
             Self::MaxUnderFirstWait => "maximum under the first wait",
             Self::FactorOverZero => "factor over zero",
+            Self::ShrinkingOpenWait => "open wait that shrinks",
             Self::NeverNegative => "never negative",
         }
     }
@@ -60,6 +62,9 @@ impl Rule {
             Self::MaxUnderFirstWait => "A maximum under the first wait is refused when built (the bare waits agree).",
             Self::FactorOverZero => {
                 "A factor of zero or less is refused when built (the bare waits agree, from zero up)."
+            }
+            Self::ShrinkingOpenWait => {
+                "A factor under one is refused for a breaker, whose open state would end at none (the bare waits agree)."
             }
             Self::NeverNegative => "A wait is never negative: zero instead.",
         }
