@@ -283,19 +283,22 @@ impl Machine {
         let (kind, retry_after) = match self.phase {
             Phase::Open { until } => (RejectedKind::CircuitOpen, Some(until.saturating_sub(now))),
             // A place becomes free when a trial call says nothing, or all do when they decide: nobody knows when.
-            Phase::HalfOpen { .. } => {
-                let wait = self.settings.wait_open.endless(1, 0.5);
-                let left = self.next_timer().map_or(wait, |end| end.saturating_sub(now));
-                (RejectedKind::CircuitHalfOpen, Some(wait.min(left)))
-            }
+            Phase::HalfOpen { .. } => (RejectedKind::CircuitHalfOpen, Some(self.soon(now, self.next_timer()))),
             Phase::ForcedOpen => (RejectedKind::CircuitForcedOpen, None),
-            Phase::Closed { ramp: Some(ramp), .. } => (RejectedKind::CircuitOpen, Some(ramp.end.saturating_sub(now))),
+            Phase::Closed { ramp: Some(ramp), .. } => (RejectedKind::CircuitOpen, Some(self.soon(now, Some(ramp.end)))),
             // It closed since the caller asked for readiness.
             Phase::Closed { .. } | Phase::Disabled | Phase::MetricsOnly => {
                 (RejectedKind::CircuitOpen, Some(Duration::ZERO))
             }
         };
         Refusal { kind, retry_after }
+    }
+
+    /// As long as the first open state, or until `end` if that is sooner: for refusals of a state that lets some calls
+    /// through.
+    fn soon(&self, now: Duration, end: Option<Duration>) -> Duration {
+        let wait = self.settings.wait_open.endless(1, 0.5);
+        end.map_or(wait, |end| wait.min(end.saturating_sub(now)))
     }
 
     /// A call ended with a result after `took`.

@@ -1,4 +1,4 @@
-//! What `semantics.md` documents, as tests: the states of a breaker and its settings, retry, timeout, fallback, code
+//! What the documentation says, as tests: the states of a breaker and its settings, retry, timeout, fallback, code
 //! without a service, the call context, telemetry; and every default pinned.
 
 #[path = "../support/mod.rs"]
@@ -14,5 +14,6 @@ mod fallback;
 mod messages;
 mod retry;
 mod run;
+mod stacks;
 mod telemetry;
 mod timeout;

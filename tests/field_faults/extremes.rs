@@ -131,7 +131,7 @@ async fn a_retry_of_extreme_settings_answers_without_a_panic() {
         ("steep", |r| r.backoff(Backoff::exponential(SEC).factor(f64::MAX))),
         ("shrinking", |r| r.backoff(Backoff::exponential(SEC).factor(f64::MIN_POSITIVE))),
         ("decorrelated for ever", |r| r.backoff(Backoff::exponential(Duration::MAX).jitter(Jitter::Decorrelated))),
-        ("no retry-after", |r| r.max_retry_after(Duration::ZERO)),
+        ("no retry-after", |r| r.max_retry_after(Duration::from_nanos(1))),
         ("retry-after without end", |r| r.max_retry_after(Duration::MAX)),
         ("no deposit", |r| r.budget(Arc::new(Budget::new(BudgetMode::Ratio(0.0), 1).unwrap()))),
     ];

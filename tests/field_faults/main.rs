@@ -1,5 +1,5 @@
-//! Every fault of `field-faults.md` that concerns breaker, retry, timeout, fallback and the shared parts, as a test
-//! named after the fault. The number in a comment is the fault's there.
+//! Faults seen in the field, in libraries that people use: each is a test here, named after the fault. The number in a
+//! comment is the fault's, so that tests of one fault are found in several files.
 
 #[path = "../support/mod.rs"]
 mod support;

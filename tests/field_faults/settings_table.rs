@@ -82,7 +82,7 @@ fn breaker_table() -> Vec<(BreakerSetter, String)> {
             "exponential with a factor of 0.5; allowed: a factor of at least 1 (here waits that shrink would end at none at all)",
         ),
         (
-            |b| b.wait_open(Backoff::exponential(SEC)),
+            |b| b.wait_open(Backoff::exponential(SEC).jitter(Jitter::Full)),
             "spread by Full; allowed: no, equal or proportional jitter (here the others could give no wait at all)",
         ),
         (
@@ -134,8 +134,9 @@ type RetrySetter = fn(RetryBuilder) -> RetryBuilder;
 // 17
 #[test]
 fn no_retry_is_built_of_settings_that_make_no_sense() {
-    let table: [(RetrySetter, &str); 12] = [
+    let table: [(RetrySetter, &str); 13] = [
         (|r| r.max_attempts(0), "max_attempts is 0; allowed: at least 1"),
+        (|r| r.max_retry_after(Duration::ZERO), "max_retry_after is 0ns; allowed: over 0"),
         (
             |r| r.backoff(Backoff::exponential(Duration::ZERO)),
             "backoff is exponential from 0ns up to 18446744073709551615.999999999s; allowed: a first wait over 0",

@@ -1,5 +1,4 @@
-//! Where we differ from Resilience4j on purpose, rule by rule (the `circuit breaker` and `retry` sections of the
-//! design): a sentence that states our answer, and where the rule may be used.
+//! Where we differ from Resilience4j on purpose, rule by rule: a sentence that states our answer, and where the rule may be used.
 
 use super::scenario::{Scenario, Step};
 
