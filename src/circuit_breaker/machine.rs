@@ -1,4 +1,5 @@
-//! The decision: pure, single-threaded, with `now` as an argument. All of the semantics live here.
+//! The decision: pure, single-threaded, with `now` as an argument. All of the semantics live here. Public for
+//! simulations and tests; may change in minor versions.
 //!
 //! ```text
 //!            rate or row of failures              wait over, next call (or by itself)
