@@ -126,6 +126,15 @@ impl Window {
         }
     }
 
+    /// How many calls or seconds it holds.
+    pub(super) fn size(&self) -> u32 {
+        let size = match self {
+            Self::Count(window) => window.ring.len(),
+            Self::Time(window) => window.seconds.len(),
+        };
+        u32::try_from(size).unwrap_or(u32::MAX)
+    }
+
     /// Takes the size of `kind`, keeping the newest calls; starts empty if the kind is another.
     pub(super) fn resize(&mut self, now: Duration, kind: Kind) {
         match (&mut *self, kind) {
