@@ -263,7 +263,8 @@ impl Play {
             return;
         }
         assert!(self.out.is_empty());
-        let (mut ends, trials) = (ends.iter().cycle(), self.machine.settings().half_open_calls);
+        // The window holds as many calls as the largest number that was set in this state.
+        let (mut ends, trials) = (ends.iter().cycle(), self.most);
         let ignored = self.machine.settings().abandoned == Abandoned::Ignored;
         // Every outcome takes a place; so many abandoned calls in a row fill the window.
         for _ in 0..(trials + 1) * trials {

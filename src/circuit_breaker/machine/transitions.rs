@@ -74,9 +74,11 @@ impl Machine {
         };
         match self.phase {
             Phase::Closed { .. } | Phase::MetricsOnly => self.window.resize(now, settings.window),
-            Phase::HalfOpen { .. } => {
+            // Grows only: were outcomes forgotten, others would have to take places for them.
+            Phase::HalfOpen { .. } if settings.half_open_calls > self.window.size() => {
                 self.window.resize(now, WindowKind::Count(settings.half_open_calls));
             }
+            Phase::HalfOpen { .. } => {}
             Phase::Open { .. } | Phase::ForcedOpen | Phase::Disabled => {}
         }
         self.settings = settings;
