@@ -1,5 +1,5 @@
-//! Where we differ from Resilience4j on purpose, rule by rule (the `circuit breaker` and `retry` sections of the
-//! design): a sentence that states our answer, and where the rule may be used.
+//! Where we differ from Resilience4j on purpose, rule by rule (the sections of the
+//! design about each subject): a sentence that states our answer, and where the rule may be used.
 
 use super::scenario::{Scenario, Step};
 
@@ -17,6 +17,11 @@ pub(crate) enum Rule {
     MaxUnderFirstWait,
     FactorOverZero,
     NeverNegative,
+    DrainTakesThePeriod,
+    HopelessWaits,
+    NoOverRelease,
+    ResizeNeverBlocks,
+    LimitOverZero,
 }
 
 impl Rule {
@@ -33,6 +38,11 @@ impl Rule {
             Self::MaxUnderFirstWait => "maximum under the first wait",
             Self::FactorOverZero => "factor over zero",
             Self::NeverNegative => "never negative",
+            Self::DrainTakesThePeriod => "drain takes the period",
+            Self::HopelessWaits => "no hopeless waits",
+            Self::NoOverRelease => "no over-release",
+            Self::ResizeNeverBlocks => "resize never blocks",
+            Self::LimitOverZero => "limit over zero",
         }
     }
 
@@ -62,6 +72,17 @@ impl Rule {
                 "A factor of zero or less is refused when built (the bare waits agree, from zero up)."
             }
             Self::NeverNegative => "A wait is never negative: zero instead.",
+            Self::DrainTakesThePeriod => {
+                "drain takes all that is left of the present period, whatever an earlier one left; a debt stays."
+            }
+            Self::HopelessWaits => {
+                "A call that cannot succeed in time is refused at once, not after the whole timeout."
+            }
+            Self::NoOverRelease => "A place is a guard: who has none gives none back, and none is given back twice.",
+            Self::ResizeNeverBlocks => {
+                "A lower limit holds at once and nobody waits for it: none is let in until enough have left."
+            }
+            Self::LimitOverZero => "A limit of 0 is refused where it is set; if there was one before, that stays.",
         }
     }
 
