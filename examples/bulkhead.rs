@@ -17,7 +17,7 @@ const MS: Duration = Duration::from_millis(1);
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result {
     places().await?;
     queue().await?;
@@ -48,25 +48,28 @@ async fn places() -> Result {
 }
 
 async fn queue() -> Result {
-    println!("# The same with a queue, under a deadline of 250 ms: what it cannot serve in time is refused");
+    println!("# The same with a queue, under a deadline of 250 ms: it learns what it cannot serve in time");
     let bulkhead = Bulkhead::builder(3).name("recommendations").max_waiting(100).build()?;
     let deadline = Timeout::builder(250 * MS).name("page").build()?;
     let stack = ServiceBuilder::new().layer(deadline).layer(bulkhead.clone());
-    let calls = (0..10).map(|_| {
-        let stack = stack.clone();
-        tokio::spawn(async move {
-            let operation = || async {
-                tokio::time::sleep(100 * MS).await;
-                Ok::<_, Rejected>(())
-            };
-            stack.run(operation).await.map_err(Error::flatten)
-        })
-    });
-    let mut done = 0;
-    for call in calls.collect::<Vec<_>>() {
-        done += u32::from(call.await?.is_ok());
+    for round in 1..=2 {
+        let calls = (0..10).map(|_| {
+            let stack = stack.clone();
+            tokio::spawn(async move {
+                let operation = || async {
+                    tokio::time::sleep(100 * MS).await;
+                    Ok::<_, Rejected>(())
+                };
+                stack.run(operation).await.map_err(Error::flatten)
+            })
+        });
+        let mut done = 0;
+        for call in calls.collect::<Vec<_>>() {
+            done += u32::from(call.await?.is_ok());
+        }
+        let at_once = bulkhead.handle().snapshot().refused_hopeless;
+        println!("  round {round}: {done} of 10 done, {at_once} refused at once, the others when their time was over");
     }
-    println!("  {done} of 10 done; {:?}", bulkhead.handle().snapshot());
     Ok(())
 }
 
@@ -79,7 +82,7 @@ async fn resize() -> Result {
     handle.change(|settings| settings.max_concurrent = 1)?;
     println!("  at once 4 -> 1:   {} run, {} wait", handle.snapshot().running, handle.snapshot().waiting);
     tokio::time::sleep(60 * MS).await;
-    println!("  60 ms later:      {} runs, {} waits", handle.snapshot().running, handle.snapshot().waiting);
+    println!("  60 ms later:      {} run, {} wait", handle.snapshot().running, handle.snapshot().waiting);
     for call in calls {
         call.await??;
     }

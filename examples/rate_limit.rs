@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result {
     waits().await?;
     modes().await?;
