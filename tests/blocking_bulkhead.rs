@@ -124,6 +124,8 @@ async fn the_next_begins_when_one_ends_and_not_before() {
     let second = tokio::spawn(bulkhead.run(second));
     assert_eq!(stage.begins(), 1);
     task::yield_now().await;
+    let snapshot = bulkhead.handle().snapshot();
+    assert_eq!((snapshot.running, snapshot.waiting), (1, 1));
     assert!(stage.nothing_has_begun());
     drop(end);
     assert_eq!(first.await, Ok(1));
@@ -264,7 +266,7 @@ fn a_panic_of_work_that_nobody_waits_for_frees_its_place_too() {
         assert_eq!(stage.begins(), 1);
         drop(call);
         drop(end);
-        assert_eq!(bulkhead.run(|| 7).await, Ok(7));
+        assert_eq!(soon(bulkhead.run(|| 7)).await, Ok(7));
     });
 }
 

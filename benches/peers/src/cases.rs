@@ -1,5 +1,8 @@
 //! The cases: a service that is ready at once, or pending once, under each layer and under the stack.
 
+// The ban on sleeping is for the crate.
+#![allow(clippy::disallowed_methods)]
+
 use std::{
     convert::Infallible,
     future::Future,
