@@ -214,30 +214,44 @@ impl Backoff {
 
     /// Checks the settings; `endless` if a wait of zero makes no sense where it is used.
     pub(crate) fn check(&self, check: &Check<'_>, field: &'static str, endless: bool) -> Result<(), ConfigError> {
-        let finite = "a finite factor over 0";
+        let whole = |wait: Duration| self.units(wait) > 0;
         if let Base::Exponential { initial, factor } = &self.base {
-            check.that(factor.is_finite() && *factor > 0.0, field, factor, finite)?;
-            check.that(!initial.is_zero(), field, initial, "an exponential back-off that starts over 0")?;
-            check.that(*initial <= self.max, field, self.max, "a maximum that is not under the first wait")?;
+            let by_factor = format_args!("exponential with a factor of {factor:?}");
+            check.that(factor.is_finite() && *factor > 0.0, field, by_factor, "a finite factor over 0")?;
+            check.that(
+                !endless || *factor >= 1.0,
+                field,
+                by_factor,
+                "a factor of at least 1 (here waits that shrink would end at none at all)",
+            )?;
+            let from = format_args!("exponential from {initial:?} up to {:?}", self.max);
+            check.that(!initial.is_zero(), field, from, "a first wait over 0")?;
+            check.that(whole(*initial), field, from, "a first wait of at least 1 ms, as it is cut to whole ones")?;
+            check.that(*initial <= self.max, field, from, "a maximum that is not under the first wait")?;
         }
         if let Base::Fixed(wait) = &self.base {
-            check.that(*wait <= self.max, field, self.max, "a maximum that is not under the wait")?;
             check.that(!endless || !wait.is_zero(), field, wait, "over 0")?;
+            check.that(!endless || whole(*wait), field, wait, "at least 1 ms, as it is cut to whole ones")?;
+            let up_to = format_args!("fixed at {wait:?} up to {:?}", self.max);
+            check.that(*wait <= self.max, field, up_to, "a maximum that is not under the wait")?;
         }
         if let Base::Steps(steps) = &self.base
             && endless
         {
-            check.that(!steps.is_empty(), field, steps, "at least one step")?;
-            check.that(steps.iter().all(|step| !step.is_zero()), field, steps, "steps over 0")?;
+            check.that(!steps.is_empty(), field, format_args!("without steps"), "at least one step")?;
+            let none = steps.iter().position(|step| !whole(*step)).unwrap_or(steps.len());
+            let at = format_args!("in steps of which number {} gives no wait", none + 1);
+            check.that(none == steps.len(), field, at, "steps over 0")?;
         }
+        let spread = format_args!("spread by {:?}", self.jitter.unwrap_or(Jitter::None));
         if let Some(Jitter::Around(share)) = self.jitter {
-            check.that((0.0..=1.0).contains(&share), field, share, "jitter around the wait by 0 to 1 of it")?;
+            check.that((0.0..=1.0).contains(&share), field, spread, "jitter around the wait by 0 to 1 of it")?;
         }
-        check.that(!endless || !self.max.is_zero(), field, self.max, "a maximum over 0")?;
+        check.that(!endless || whole(self.max), field, format_args!("up to {:?}", self.max), "a maximum over 0")?;
         check.that(
             !endless || !matches!(self.jitter, Some(Jitter::Full | Jitter::Decorrelated)),
             field,
-            self.jitter.unwrap_or(Jitter::None),
+            spread,
             "no, equal or proportional jitter (here the others could give no wait at all)",
         )
     }

@@ -68,6 +68,29 @@ pub trait Classify<Res, Err> {
 }
 
 /// Any error is [`Verdict::Transient`], any response [`Verdict::Success`].
+///
+/// So over an HTTP client a 500 or 503 is a success. Give breaker, retry and fallback a classifier that looks at the
+/// status; each has its own `classify`:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use steadfast::{Verdict, circuit_breaker::CircuitBreaker, retry::Retry};
+/// # struct Response(u16);
+/// # impl Response { fn status(&self) -> u16 { self.0 } }
+/// # type Error = steadfast::Error<std::io::Error>;
+///
+/// fn by_status(outcome: Result<&Response, &Error>) -> Verdict {
+///     match outcome.map(Response::status) {
+///         Ok(429 | 503) => Verdict::OVERLOADED,
+///         Ok(500..) | Err(_) => Verdict::TRANSIENT,
+///         Ok(400..) => Verdict::Neutral,
+///         Ok(_) => Verdict::Success,
+///     }
+/// }
+///
+/// let breaker = CircuitBreaker::builder().classify(by_status).build();
+/// let retry = Retry::builder().classify(by_status).build();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DefaultClassify;
 

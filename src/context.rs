@@ -3,7 +3,8 @@
 //! A [`Timeout`](crate::timeout::Timeout) sets the deadline, a [`Retry`](crate::retry::Retry) counts attempts. Both
 //! enter the context around `call` and at each poll of the response future, so it follows the call through every
 //! layer and through a `tower::buffer::Buffer`, without a bound on the request type and without an allocation.
-//! Spawned tasks do not inherit it; carry it over with [`scope`]:
+//! Spawned tasks do not inherit it (those of a `LocalSet` that is driven within a call see that call's); carry it over
+//! with [`scope`]:
 //!
 //! ```
 //! # async fn lookup() {}
@@ -25,7 +26,10 @@ use std::{
     time::Duration,
 };
 
-use crate::time::{self, Instant};
+use crate::{
+    retry::Budget,
+    time::{self, Instant},
+};
 
 /// The facts of a call, copied as it goes down through the layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,8 @@ enum Limit {
 struct Attempts {
     made: u32,
     allowed: u32,
+    /// The address of the budget that the call has been deposited into, or zero.
+    budget: usize,
 }
 
 thread_local! {
@@ -223,17 +229,28 @@ impl Limit {
     }
 }
 
+fn address(budget: Option<&Budget>) -> usize {
+    budget.map_or(0, |budget| std::ptr::from_ref(budget).addr())
+}
+
 /// One layer's count of attempts, which it shares with every other attempt engine above and below.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttemptCount(Attempts);
 
 impl AttemptCount {
     /// The count of a call that arrives here: what a layer above has begun, or a new one of `allowed`.
-    pub(crate) fn begin(allowed: u32) -> Self {
-        Self(CURRENT.get().attempts.map_or(Attempts { made: 1, allowed }, |above| Attempts {
+    pub(crate) fn begin(allowed: u32, budget: Option<&Budget>) -> Self {
+        let budget = address(budget);
+        Self(CURRENT.get().attempts.map_or(Attempts { made: 1, allowed, budget }, |above| Attempts {
             made: above.made,
             allowed: above.allowed.min(above.made.saturating_sub(1).saturating_add(allowed)),
+            budget,
         }))
+    }
+
+    /// Whether a layer above has deposited for this call into the same budget.
+    pub(crate) fn deposited(budget: &Budget) -> bool {
+        CURRENT.get().attempts.is_some_and(|above| above.budget == address(Some(budget)))
     }
 
     /// How many attempts have been made in all, by this layer and those above and below it.
@@ -328,9 +345,9 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_once_over_nested_engines() {
-        let mut outer = AttemptCount::begin(3);
+        let mut outer = AttemptCount::begin(3, None);
         outer.enter(|| {
-            let mut inner = AttemptCount::begin(5);
+            let mut inner = AttemptCount::begin(5, None);
             inner.take();
             inner.take();
             inner.enter(|| assert_eq!(attempt(), 3));
@@ -338,6 +355,6 @@ mod tests {
         });
         assert_eq!(outer.made(), 3);
         assert!(!outer.left());
-        outer.enter(|| without_attempts(|| assert!(AttemptCount::begin(2).left())));
+        outer.enter(|| without_attempts(|| assert!(AttemptCount::begin(2, None).left())));
     }
 }

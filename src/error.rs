@@ -120,10 +120,16 @@ impl fmt::Display for Rejected {
             RejectedKind::RateLimited => write!(f, "rate limit `{name}` is reached")?,
         }
         match self.retry_after {
-            Some(wait) => write!(f, "; try again in {wait:?}"),
-            None => Ok(()),
+            // Whole milliseconds, rounded up: the rest is jitter.
+            Some(wait) if !wait.is_zero() => write!(f, "; try again in {:?}", round_up(wait)),
+            _ => Ok(()),
         }
     }
+}
+
+fn round_up(wait: Duration) -> Duration {
+    let over = wait.subsec_nanos() % 1_000_000;
+    if over == 0 { wait } else { wait.saturating_add(Duration::from_nanos(u64::from(1_000_000 - over))) }
 }
 
 impl fmt::Debug for Rejected {
@@ -176,6 +182,23 @@ impl<E> Error<E> {
         match self {
             Self::Rejected(rejected) => rejected.into(),
             Self::Inner(error) => error,
+        }
+    }
+
+    /// Takes apart what a foreign layer has boxed.
+    ///
+    /// tower's `buffer`, `timeout` and `load_shed` turn the error of the service below into a [`BoxError`]. Over a
+    /// stack with this error type that is a `Box<Error<E>>`, in which layers further up would not find a rejection.
+    /// Say `.map_err(Error::<E>::unbox)` directly above them; or begin with `.map_err(BoxError::from)` at the bottom,
+    /// and there is nothing to take apart.
+    pub fn unbox(error: BoxError) -> BoxError
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        match error.downcast::<Self>().map(|error| *error) {
+            Ok(Self::Rejected(rejected)) => rejected.into(),
+            Ok(Self::Inner(error)) => error.into(),
+            Err(other) => other,
         }
     }
 
@@ -254,6 +277,10 @@ impl LayerError for BoxError {
 /// | your own `enum` with `From<Rejected>` and [`LayerError`] | that `enum` |
 /// | [`BoxError`], [`Rejected`], [`Error<E>`] | itself |
 /// | a foreign error (`reqwest::Error`, `tonic::Status`) | `Error<E>` by one `.map_err(Error::Inner)`, or `BoxError` by one `.map_err(BoxError::from)` |
+///
+/// Where layers of others that box errors (tower's `buffer`, `timeout`, `load_shed`) stand between layers of this
+/// crate, choose `BoxError::from` at the bottom, or put `.map_err(Error::<E>::unbox)` above them: in a
+/// `Box<Error<E>>` no rejection is found, and a refusal would be taken for an answer of the service.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry the rejection of a layer",
     label = "this error type is foreign to steadfast",

@@ -6,7 +6,7 @@
 //!
 //! | | layer | because |
 //! |---|---|---|
-//! | 1 | [`fallback`] | answers whatever happens below |
+//! | 1 | [`fallback`] | answers whichever way a call fails below |
 //! | 2 | [`timeout`]: the deadline | covers all attempts and waits; everything below sees it |
 //! | 3 | [`retry`] | each attempt passes all that follows; waits for what the breaker says |
 //! | 4 | [`circuit_breaker`] | sees every attempt; a refusal costs nothing |
@@ -57,6 +57,14 @@
 //!   `Retry::builder().replay(|request: &Request| request.try_clone())`.
 //! - *type annotations needed* or *expected closure to take `for<'a>`*: a classifier closure needs its argument's type,
 //!   as in [`classify::from_fn`].
+//!
+//! # The stack compiles and does not work
+//! - *Over HTTP nothing opens and nothing is tried again*: by default any response is a success; see [`DefaultClassify`].
+//! - *A refusal is taken for a failure* (retry spends tokens on it, an outer breaker opens): a layer of others has boxed
+//!   the error. `.map_err(steadfast::Error::<E>::unbox)` above it, or `.map_err(steadfast::BoxError::from)` at the bottom.
+//! - *Calls hang for longer than the deadline*: a service of others waits in `poll_ready`; see [`ready`].
+//! - *Errors of `poll_ready`* end a call before it begins: no layer sees an outcome, so none counts, retries or answers
+//!   it. Services that connect in `poll_ready` belong behind one that connects in the call.
 //!
 //! # Features
 //! | feature | default | adds |

@@ -15,7 +15,8 @@ use crate::{Error, ready::ReadyFuture};
 /// Runs asynchronous code under a layer or a stack of layers: a database call, an SDK, anything that is no service.
 ///
 /// The state is the layer's, so keep the layer (or the `ServiceBuilder` that holds the stack) and run all calls of one
-/// kind through it.
+/// kind through it. Layers of others may keep theirs in the service, which is made anew for each call here: tower's
+/// `ConcurrencyLimitLayer` would limit nothing (its `GlobalConcurrencyLimitLayer` does).
 ///
 /// ```
 /// use std::time::Duration;

@@ -16,6 +16,14 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        #[cfg(test)]
+        LOCKED.set(LOCKED.get() + 1);
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// How often this thread has locked any of these.
+    pub(crate) static LOCKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }

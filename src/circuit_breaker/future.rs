@@ -59,7 +59,8 @@ where
                     permit.pending();
                 }
                 let outcome = ready!(poll).map_err(IntoLayerError::into_layer_error);
-                permit.finish(error::judge(classify, &outcome));
+                let verdict = permit.run(|| error::judge(classify, &outcome));
+                permit.finish(verdict);
                 Poll::Ready(outcome)
             }
             StateProj::Refused(rejected) => {

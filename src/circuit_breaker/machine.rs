@@ -14,6 +14,7 @@
 //! waited for: whatever was due is done, with the clock at its due time, before anything else is looked at.
 
 mod ramp;
+mod reading;
 mod transitions;
 
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use self::ramp::{Ramp, admit_share};
 use super::{
     settings::{Abandoned, CircuitBreakerSettings, HalfOpenEnd, Window as WindowKind},
-    state::{Cause, Snapshot, State, StateChange},
+    state::{Cause, State, StateChange},
     window::{Mark, Totals, Window},
 };
 use crate::{RejectedKind, rng::Rng};
@@ -282,19 +283,22 @@ impl Machine {
         let (kind, retry_after) = match self.phase {
             Phase::Open { until } => (RejectedKind::CircuitOpen, Some(until.saturating_sub(now))),
             // A place becomes free when a trial call says nothing, or all do when they decide: nobody knows when.
-            Phase::HalfOpen { .. } => {
-                let wait = self.settings.wait_open.endless(1, 0.5);
-                let left = self.next_timer().map_or(wait, |end| end.saturating_sub(now));
-                (RejectedKind::CircuitHalfOpen, Some(wait.min(left)))
-            }
+            Phase::HalfOpen { .. } => (RejectedKind::CircuitHalfOpen, Some(self.soon(now, self.next_timer()))),
             Phase::ForcedOpen => (RejectedKind::CircuitForcedOpen, None),
-            Phase::Closed { ramp: Some(ramp), .. } => (RejectedKind::CircuitOpen, Some(ramp.end.saturating_sub(now))),
+            Phase::Closed { ramp: Some(ramp), .. } => (RejectedKind::CircuitOpen, Some(self.soon(now, Some(ramp.end)))),
             // It closed since the caller asked for readiness.
             Phase::Closed { .. } | Phase::Disabled | Phase::MetricsOnly => {
                 (RejectedKind::CircuitOpen, Some(Duration::ZERO))
             }
         };
         Refusal { kind, retry_after }
+    }
+
+    /// As long as the first open state, or until `end` if that is sooner: for refusals of a state that lets some calls
+    /// through.
+    fn soon(&self, now: Duration, end: Option<Duration>) -> Duration {
+        let wait = self.settings.wait_open.endless(1, 0.5);
+        end.map_or(wait, |end| wait.min(end.saturating_sub(now)))
     }
 
     /// A call ended with a result after `took`.
@@ -384,48 +388,14 @@ impl Machine {
     }
 
     fn rate_reached(&self, totals: &Totals) -> Option<Cause> {
-        let threshold = |rate: f64| (rate * 100.0) as f32;
-        if totals.failure_percent() >= threshold(self.settings.failure_rate) {
+        // A rate so small that it is 0 as a 32-bit float is still not reached by nothing.
+        let reached = |percent: f32, rate: f64| percent > 0.0 && percent >= (rate * 100.0) as f32;
+        if reached(totals.failure_percent(), self.settings.failure_rate) {
             Some(Cause::FailureRate)
         } else {
-            let slow = self.settings.slow_calls.filter(|slow| totals.slow_percent() >= threshold(slow.rate));
+            let slow = self.settings.slow_calls.filter(|slow| reached(totals.slow_percent(), slow.rate));
             slow.map(|_| Cause::SlowCallRate)
         }
-    }
-
-    // ## Reading
-
-    /// What the breaker looks like. Does what was due, as everything else does, and changes nothing besides.
-    pub fn snapshot(&mut self, now: Duration) -> Snapshot {
-        let admits = self.would_admit(now);
-        let now = self.latest;
-        let totals = self.window.totals(now);
-        let (failure_rate, slow_call_rate) = self.rates(&totals);
-        Snapshot {
-            state: self.state(),
-            admits,
-            since: now.saturating_sub(self.since),
-            open_for: match self.phase {
-                Phase::Open { until } => Some(until.saturating_sub(now)),
-                _ => None,
-            },
-            attempt: self.attempt,
-            failure_rate,
-            slow_call_rate,
-            recorded: totals.recorded,
-            failed: totals.failed,
-            slow: totals.slow,
-            abandoned: totals.abandoned,
-            refused: self.refused,
-            refused_in_all: self.refused_in_all,
-            late: self.late,
-        }
-    }
-
-    fn rates(&self, totals: &Totals) -> (Option<f64>, Option<f64>) {
-        let known = totals.calls() > 0 && totals.calls() >= self.minimum;
-        let share = |percent: f32| known.then(|| f64::from(percent) / 100.0);
-        (share(totals.failure_percent()), share(totals.slow_percent()))
     }
 
     pub(super) fn generation(&self) -> u64 {

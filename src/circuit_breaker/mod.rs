@@ -107,6 +107,7 @@ mod handle;
 mod layer;
 #[cfg(all(test, steadfast_loom))]
 mod loom_core;
+/// The decision without threads, clocks and services, for simulations and tests. May change in minor versions.
 pub mod machine;
 mod permit;
 mod service;

@@ -60,7 +60,9 @@ impl Permit {
 
     pub(super) fn by_hand(core: &Arc<Core>) -> Result<Self, Rejected> {
         let was_panicking = std::thread::panicking();
-        Self::acquire(core, Some(core.clock.now()), Stage::ByHand { was_panicking })
+        let mut permit = Self::acquire(core, Some(core.clock.now()), Stage::ByHand { was_panicking })?;
+        permit.pending();
+        Ok(permit)
     }
 
     fn acquire(core: &Arc<Core>, started: Option<Duration>, stage: Stage) -> Result<Self, Rejected> {

@@ -76,3 +76,45 @@ where
         }
     }
 }
+
+#[cfg(all(test, not(steadfast_loom)))]
+mod tests {
+    use std::{future::Future, pin::pin, task::Waker};
+
+    use tower::{Layer, service_fn};
+
+    use super::*;
+    use crate::{circuit_breaker::CircuitBreakerLayer, sync::LOCKED};
+
+    /// How often `act` locks.
+    fn locks<T>(act: impl FnOnce() -> T) -> (u32, T) {
+        let before = LOCKED.get();
+        let value = act();
+        (LOCKED.get() - before, value)
+    }
+
+    #[test]
+    fn a_call_through_a_closed_breaker_locks_once_to_record_and_never_to_be_admitted() {
+        let breaker = CircuitBreakerLayer::default();
+        let mut service = breaker.layer(service_fn(|()| std::future::ready(Ok::<_, crate::Rejected>(()))));
+        let mut cx = Context::from_waker(Waker::noop());
+        let (asking, ready) = locks(|| service.poll_ready(&mut cx));
+        assert!(ready.is_ready());
+        let (admission, call) = locks(|| service.call(()));
+        let mut call = pin!(call);
+        let (recording, answer) = locks(|| call.as_mut().poll(&mut cx));
+        assert!(answer.is_ready());
+        assert_eq!((asking, admission, recording), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_refusal_by_an_open_breaker_locks_once_to_ask_and_once_to_be_counted() {
+        let breaker = CircuitBreakerLayer::default();
+        breaker.handle().force_open();
+        let mut service = breaker.layer(service_fn(|()| std::future::ready(Ok::<_, crate::Rejected>(()))));
+        let mut cx = Context::from_waker(Waker::noop());
+        let (asking, _) = locks(|| service.poll_ready(&mut cx));
+        let (refusing, _) = locks(|| service.call(()));
+        assert_eq!((asking, refusing), (1, 1));
+    }
+}

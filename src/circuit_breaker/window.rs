@@ -293,4 +293,50 @@ mod tests {
         totals.add(Totals::of(ABANDONED));
         assert_eq!(totals.failure_percent(), 50.0);
     }
+
+    /// Nonsense, which shows in the sums of whoever looks at it.
+    const SCRIBBLE: Totals =
+        Totals { recorded: 1 << 20, failed: 1 << 21, slow: 1 << 22, abandoned: 1 << 23, abandoned_slow: 1 << 24 };
+
+    #[test]
+    fn a_time_window_looks_at_one_second_a_call_however_many_calls_it_holds() {
+        for calls in [1_u32, 40_000] {
+            let mut window = TimeWindow::new(10);
+            for call in 0..calls {
+                window.push(secs(u64::from(call % 10)).max(secs(window.newest)), OK);
+            }
+            let (slots, before) = (window.seconds.len(), window.totals);
+            // All seconds but the present one hold nonsense now: a call that looks at any of them is found out.
+            let newest = window.newest;
+            for second in newest + 1..newest + 10 {
+                *window.slot(second) = SCRIBBLE;
+            }
+            window.push(secs(newest), FAILED);
+            assert_eq!(window.totals, Totals { recorded: before.recorded + 1, failed: 1, ..before }, "{calls} calls");
+            assert_eq!(window.slot(newest).failed, 1);
+            for second in newest + 1..newest + 10 {
+                assert_eq!(*window.slot(second), SCRIBBLE, "{calls} calls: a call touched another second");
+            }
+            assert_eq!(window.seconds.len(), slots, "{calls} calls: fixed memory");
+        }
+    }
+
+    #[test]
+    fn a_count_window_looks_at_one_place_a_call_however_many_calls_it_holds() {
+        for size in [10_u32, 40_000] {
+            let mut window = CountWindow::new(size);
+            (0..size).for_each(|_| window.push(OK));
+            let next = window.next;
+            // All places but the oldest call's are failures now, behind the back of the sums.
+            window
+                .ring
+                .iter_mut()
+                .enumerate()
+                .filter(|(at, _)| *at != next)
+                .for_each(|(_, bits)| *bits = FAILED.pack());
+            window.push(OK);
+            assert_eq!(window.totals, Totals { recorded: size, ..Totals::default() }, "window of {size}");
+            assert_eq!(window.ring.len(), size as usize, "fixed memory");
+        }
+    }
 }

@@ -24,6 +24,9 @@ use crate::{
     time::{self, Sleep},
 };
 
+/// Steps of a call that is always busy, after which it yields.
+const STEPS_PER_POLL: usize = 128;
+
 /// The response future of a [`Retry`](super::Retry). Dropping it drops the attempt in progress, and gives the budget
 /// back the token of one that was not sent yet.
 #[pin_project]
@@ -57,6 +60,10 @@ struct Call<Req> {
     waits: u32,
     wait: Duration,
     token: Token,
+    /// Whether this layer, not one above with the same budget, deposits for the call.
+    deposits: bool,
+    /// Whether the service may have seen one of the attempts.
+    reached: bool,
 }
 
 /// The token of the attempt in progress. The first attempt needs none, nor does one that follows a refusal.
@@ -76,15 +83,24 @@ impl<S: Service<Req>, Req, C, P> ResponseFuture<S, Req, C, P> {
         replay: P,
         (attempts, copy, may_repeat): (AttemptCount, Option<Req>, bool),
     ) -> Self {
-        let call =
-            Call { attempts, begun: false, copy, may_repeat, waits: 0, wait: Duration::ZERO, token: Token::default() };
+        let call = Call {
+            attempts,
+            begun: false,
+            copy,
+            may_repeat,
+            waits: 0,
+            wait: Duration::ZERO,
+            token: Token::default(),
+            deposits: false,
+            reached: false,
+        };
         Self { state: State::Trying(first), service, call, shared, classify, replay }
     }
 }
 
 impl<S, Req, C, P> Future for ResponseFuture<S, Req, C, P>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Error: IntoLayerError,
     C: Classify<S::Response, ErrorOf<S::Error>>,
     P: Replay<Req>,
@@ -95,10 +111,9 @@ where
         let mut this = self.project();
         let call = this.call;
         if !call.begun {
-            call.begun = true;
-            call.attempts = AttemptCount::begin(this.shared.settings.get().max_attempts);
+            call.begin(this.shared);
         }
-        loop {
+        for _ in 0..STEPS_PER_POLL {
             let outcome = match this.state.as_mut().project() {
                 // ## Trying => (Waiting | Readying), or the outcome
                 StateProj::Trying(attempt) => {
@@ -126,18 +141,46 @@ where
                 },
             };
             match call.follow(this.shared, this.classify, &outcome) {
-                None => return Poll::Ready(outcome),
+                None => return Poll::Ready(call.finish(outcome)),
                 Some(wait) if wait.is_zero() => this.state.set(State::Readying),
                 Some(wait) => match time::after(time::now(), wait) {
-                    Some(end) => this.state.set(State::Waiting(Sleep::until(end))),
-                    None => return Poll::Ready(outcome),
+                    Some(end) => {
+                        // A refusal may have left the service ready, with a permit of a limit below: not to be held
+                        // while waiting.
+                        *this.service = this.service.clone();
+                        this.state.set(State::Waiting(Sleep::until(end)));
+                    }
+                    None => return Poll::Ready(call.finish(outcome)),
                 },
             }
         }
+        // Attempts without a wait that fail at once: let others have the thread in between.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 impl<Req> Call<Req> {
+    /// Looks up what the layers above have begun, and deposits for the call unless one of them does.
+    fn begin(&mut self, shared: &Shared) {
+        self.begun = true;
+        let budget = shared.budget.as_deref();
+        self.deposits = budget.is_some_and(|budget| !AttemptCount::deposited(budget));
+        self.attempts = AttemptCount::begin(shared.settings.get().max_attempts, budget);
+        if let Some(budget) = budget.filter(|_| self.deposits) {
+            budget.first_attempt();
+        }
+    }
+
+    /// The last outcome, untouched but for one bit: a refusal of the last attempt does not hide that the service may
+    /// have seen an earlier one.
+    fn finish<Res, Err: LayerError>(&self, outcome: Result<Res, Err>) -> Result<Res, Err> {
+        match refusal(&outcome) {
+            Some(rejected) if self.reached => Err(rejected.clone().reached().into()),
+            _ => outcome,
+        }
+    }
+
     /// The wait before the attempt that follows this outcome, if one does.
     fn follow<Res, Err, C>(
         &mut self,
@@ -157,12 +200,16 @@ impl<Req> Call<Req> {
                 reached: classify.reached_service(error),
             },
         };
+        match ended {
+            Ended::Answered { reached, .. } => self.reached |= reached,
+            // It made no load, so the token it had been given goes back.
+            Ended::Refused { .. } => self.token.unspend(shared),
+        }
         // An attempt that ended before it was sent: its token is given back and there for the next.
         if !self.token.spent {
             self.token = Token::default();
         }
         let budget = shared.budget.as_deref();
-        let made = self.attempts.made();
         let facts = Facts {
             ended,
             attempts_left: self.attempts.left(),
@@ -175,9 +222,9 @@ impl<Req> Call<Req> {
         match policy::decide(facts, &shared.settings.get(), budget, left, || shared.rng.unit()) {
             Step::Finish(why) => {
                 if let (Finish::Success, Some(budget)) = (why, budget) {
-                    self.token.succeeded(budget, self.waits == 0);
+                    self.token.succeeded(budget, self.waits == 0 && self.deposits);
                 }
-                shared.finished(made, why);
+                shared.finished(self.waits + 1, why);
                 None
             }
             Step::Again { wait, token } => {
@@ -185,7 +232,7 @@ impl<Req> Call<Req> {
                 self.waits += 1;
                 self.wait = wait;
                 self.token = Token { held: token.then(|| Arc::clone(shared)), spent: false };
-                shared.retrying(self.attempts.made(), wait);
+                shared.retrying(self.waits + 1, wait);
                 Some(wait)
             }
         }
@@ -195,6 +242,12 @@ impl<Req> Call<Req> {
 impl Token {
     fn spend(&mut self) {
         self.spent = self.held.take().is_some();
+    }
+
+    fn unspend(&mut self, shared: &Shared) {
+        if let Some(budget) = shared.budget.as_deref().filter(|_| std::mem::take(&mut self.spent)) {
+            budget.not_sent();
+        }
     }
 
     fn succeeded(&self, budget: &Budget, first: bool) {

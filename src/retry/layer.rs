@@ -161,13 +161,16 @@ impl<C, P> RetryBuilder<C, P> {
         self
     }
 
-    /// The longest that a wait asked for by the service is obeyed. Default: 10 s.
+    /// The longest that a wait asked for by the service, or by a layer below that refuses, is obeyed. A refusal that
+    /// asks for more is returned at once; so without a deadline above, this is how long a call may be held for an open
+    /// breaker: set it low where the caller would rather have its answer. Default: 10 s.
     pub fn max_retry_after(mut self, longest: Duration) -> Self {
         self.settings.max_retry_after = longest;
         self
     }
 
-    /// The budget: give the same `Arc` to several layers to have them share one. `None`: without a bound, which is
+    /// The budget: give the same `Arc` to several layers to have them share one. Of layers above each other that share
+    /// one, only the outermost deposits. `None`: without a bound, which is
     /// how retry storms begin. Default: [`Budget::ratio`], its own.
     pub fn budget(mut self, budget: impl Into<Option<Arc<Budget>>>) -> Self {
         self.budget = budget.into();
@@ -247,7 +250,7 @@ impl RetryHandle {
         self.shared.settings.get().as_ref().clone()
     }
 
-    /// Changes settings in place, for calls in progress too. Of two concurrent changes the later one wins.
+    /// Changes settings in place, for calls in progress too (but `max_attempts`, which a call begins with). Of two concurrent changes the later one wins.
     ///
     /// # Errors
     /// The first setting that makes no sense; then nothing has changed.

@@ -39,7 +39,7 @@
 //! |---|---|---|
 //! | [`max_attempts`](RetryBuilder::max_attempts) | 3 | the first included, and counted once over all attempt engines of a stack |
 //! | [`backoff`](RetryBuilder::backoff) | 25 ms × 2 up to 2 s, full jitter | the wait between attempts; the cap first, then the jitter |
-//! | [`max_retry_after`](RetryBuilder::max_retry_after) | 10 s | how long a wait that the service asks for is obeyed |
+//! | [`max_retry_after`](RetryBuilder::max_retry_after) | 10 s | how long a wait that the service asks for is obeyed; and, without a deadline, how long a call is held for a breaker that is open |
 //! | [`budget`](RetryBuilder::budget) | [`Budget::ratio`], its own | bounds the load that retries add |
 //! | [`classify`](RetryBuilder::classify) | any error is transient | what outcomes mean |
 //! | [`replay`](RetryBuilder::replay) | everything, by `Clone` | what may be sent twice |
@@ -49,7 +49,7 @@
 //! |---|---|
 //! | success, [`Permanent`](crate::Verdict::Permanent), [`Neutral`](crate::Verdict::Neutral) | no |
 //! | [`Transient`](crate::Verdict::Transient), [`Overloaded`](crate::Verdict::Overloaded) | after the back-off, or what the service asked for |
-//! | refused by a layer below, which says when to come back | then, if that is before the deadline; costs no token |
+//! | refused by a layer below, which says when to come back | then, if at least as much time is left for the attempt as the wait takes; costs no token |
 //! | refused by a layer below, which does not | no |
 //! | the service may have seen it, and it may not be sent twice | no |
 //!

@@ -50,13 +50,10 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let mut attempts = AttemptCount::begin(self.shared.settings.get().max_attempts);
+        let mut attempts = AttemptCount::begin(self.shared.settings.get().max_attempts, self.shared.budget.as_deref());
         let may_repeat = self.replay.may_repeat(&request);
         // Not for the last attempt: it is followed by none.
         let copy = if attempts.left() { self.replay.copy(&request) } else { None };
-        if let Some(budget) = &self.shared.budget {
-            budget.first_attempt();
-        }
         // The readied service goes with the call, a clone stays: what a refusing breaker leaves of its readiness (a
         // permit of a limit below) serves the later attempts, which would wait for it otherwise.
         let clone = self.inner.clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, Jitter},
     settings::{Check, ConfigError},
     telemetry::Name,
 };
@@ -27,7 +27,7 @@ impl Default for RetrySettings {
     fn default() -> Self {
         Self {
             max_attempts: 3,
-            backoff: Backoff::exponential(Duration::from_millis(25)).max(Duration::from_secs(2)),
+            backoff: Backoff::exponential(Duration::from_millis(25)).max(Duration::from_secs(2)).jitter(Jitter::Full),
             max_retry_after: Duration::from_secs(10),
         }
     }

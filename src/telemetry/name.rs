@@ -3,10 +3,10 @@
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 /// What a component is called in rejections, events and metrics. Cloning it does not allocate.
-#[derive(Clone, Eq, PartialOrd, Ord)]
+#[derive(Clone, Eq)]
 pub struct Name(Repr);
 
-#[derive(Clone, Eq, PartialEq, PartialOrd, Ord)]
+#[derive(Clone, Eq, PartialEq)]
 enum Repr {
     Static(&'static str),
     Shared(Arc<str>),
@@ -44,6 +44,18 @@ impl Borrow<str> for Name {
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 

@@ -89,7 +89,7 @@ async fn the_panic_of_a_fallback_service_passes_through_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_that_panics_does_not_keep_the_place_of_its_call() {
+async fn a_classifier_that_panics_is_a_failure_and_does_not_keep_the_place_of_its_call() {
     let panicked = AtomicBool::new(false);
     let classify = |_: Result<&Answer, &Fault>| {
         assert!(panicked.swap(true, Ordering::Relaxed), "the classifier panics");
@@ -101,6 +101,8 @@ async fn a_classifier_that_panics_does_not_keep_the_place_of_its_call() {
     tokio::time::advance(subjects::WAIT).await;
     let service = layer.layer(Mock::<Fault>::answering());
     AssertUnwindSafe(service.clone().oneshot(Request(1))).catch_unwind().await.unwrap_err();
+    assert_eq!(layer.handle().state(), State::Open);
+    tokio::time::advance(layer.handle().snapshot().open_for.unwrap()).await;
     service.oneshot(Request(2)).await.unwrap();
     assert_eq!(layer.handle().state(), State::Closed);
 }

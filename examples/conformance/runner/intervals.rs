@@ -79,9 +79,10 @@ impl<'a> Check<'a> {
 
         let late = (function.refused_at_use(), Rule::CheckedWhenBuilt);
         let factor = (function.multiplier() <= 0.0, Rule::FactorOverZero);
+        let shrinks = (function.multiplier() < 1.0, Rule::ShrinkingOpenWait);
         let max = (function.max().is_some_and(|max| max < function.first()), Rule::MaxUnderFirstWait);
         let rules: Vec<_> =
-            [late, factor, max].into_iter().filter(|(refused, _)| *refused).map(|(_, rule)| rule).collect();
+            [late, factor, shrinks, max].into_iter().filter(|(refused, _)| *refused).map(|(_, rule)| rule).collect();
         let due = recorded.is_some() || !rules.is_empty();
         let refused = CircuitBreaker::builder().wait_open(function.backoff()).build().is_err();
         if refused != due {

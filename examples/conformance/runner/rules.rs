@@ -1,5 +1,4 @@
-//! Where we differ from Resilience4j on purpose, rule by rule (the sections of the
-//! design about each subject): a sentence that states our answer, and where the rule may be used.
+//! Where we differ from Resilience4j on purpose, rule by rule: a sentence that states our answer, and where the rule may be used.
 
 use super::scenario::{Scenario, Step};
 
@@ -16,6 +15,7 @@ pub(crate) enum Rule {
     CheckedWhenBuilt,
     MaxUnderFirstWait,
     FactorOverZero,
+    ShrinkingOpenWait,
     NeverNegative,
     DrainTakesThePeriod,
     HopelessWaits,
@@ -37,6 +37,7 @@ impl Rule {
             Self::CheckedWhenBuilt => "checked when built",
             Self::MaxUnderFirstWait => "maximum under the first wait",
             Self::FactorOverZero => "factor over zero",
+            Self::ShrinkingOpenWait => "open wait that shrinks",
             Self::NeverNegative => "never negative",
             Self::DrainTakesThePeriod => "drain takes the period",
             Self::HopelessWaits => "no hopeless waits",
@@ -70,6 +71,9 @@ impl Rule {
             Self::MaxUnderFirstWait => "A maximum under the first wait is refused when built (the bare waits agree).",
             Self::FactorOverZero => {
                 "A factor of zero or less is refused when built (the bare waits agree, from zero up)."
+            }
+            Self::ShrinkingOpenWait => {
+                "A factor under one is refused for a breaker, whose open state would end at none (the bare waits agree)."
             }
             Self::NeverNegative => "A wait is never negative: zero instead.",
             Self::DrainTakesThePeriod => {

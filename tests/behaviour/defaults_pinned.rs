@@ -1,0 +1,140 @@
+//! Every default as one literal, so that a change of one is seen in review.
+
+use std::time::Duration;
+
+use steadfast::{
+    circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerSettings},
+    fallback::Fallback,
+    retry::{Budget, Retry, RetryLayer, RetrySettings},
+    timeout::Timeout,
+};
+
+#[test]
+fn the_defaults_of_a_circuit_breaker_are_pinned() {
+    let pinned = "\
+CircuitBreakerSettings {
+    window: Time(
+        10s,
+    ),
+    minimum_calls: 20,
+    failure_rate: 0.5,
+    slow_calls: None,
+    consecutive_failures: Some(
+        10,
+    ),
+    wait_open: Backoff {
+        base: Exponential {
+            initial: 250ms,
+            factor: 2.0,
+        },
+        max: 5s,
+        jitter: Some(
+            Around(
+                0.2,
+            ),
+        ),
+        unit: 1ns,
+    },
+    half_open_calls: 5,
+    half_open_max_wait: Some(
+        10s,
+    ),
+    half_open_end: Judge,
+    automatic_half_open: false,
+    abandoned: Judged,
+    overloaded_is_failure: true,
+    ramp: None,
+}";
+    assert_eq!(format!("{:#?}", CircuitBreakerSettings::default()), pinned);
+    for layer in [CircuitBreakerLayer::default(), CircuitBreaker::builder().build().unwrap()] {
+        assert_eq!(layer.handle().name().as_str(), "circuit_breaker");
+        assert_eq!(layer.handle().settings(), CircuitBreakerSettings::default());
+    }
+}
+
+#[test]
+fn the_preset_of_resilience4j_is_pinned() {
+    let pinned = "\
+CircuitBreakerSettings {
+    window: Count(
+        100,
+    ),
+    minimum_calls: 100,
+    failure_rate: 0.5,
+    slow_calls: Some(
+        SlowCalls {
+            rate: 1.0,
+            longer_than: 60s,
+        },
+    ),
+    consecutive_failures: None,
+    wait_open: Backoff {
+        base: Fixed(
+            60s,
+        ),
+        max: 18446744073709551615.999999999s,
+        jitter: None,
+        unit: 1ms,
+    },
+    half_open_calls: 10,
+    half_open_max_wait: None,
+    half_open_end: Open,
+    automatic_half_open: false,
+    abandoned: Ignored,
+    overloaded_is_failure: true,
+    ramp: None,
+}";
+    assert_eq!(format!("{:#?}", CircuitBreakerSettings::resilience4j()), pinned);
+    let built = CircuitBreaker::resilience4j().build().unwrap();
+    assert_eq!(built.handle().settings(), CircuitBreakerSettings::resilience4j());
+}
+
+#[test]
+fn the_defaults_of_a_retry_are_pinned() {
+    let pinned = "\
+RetrySettings {
+    max_attempts: 3,
+    backoff: Backoff {
+        base: Exponential {
+            initial: 25ms,
+            factor: 2.0,
+        },
+        max: 2s,
+        jitter: Some(
+            Full,
+        ),
+        unit: 1ns,
+    },
+    max_retry_after: 10s,
+}";
+    assert_eq!(format!("{:#?}", RetrySettings::default()), pinned);
+    for layer in [RetryLayer::default(), Retry::builder().build().unwrap()] {
+        assert_eq!(layer.handle().name().as_str(), "retry");
+        assert_eq!(layer.handle().settings(), RetrySettings::default());
+        let budget = layer.handle().budget().map(|budget| format!("{budget:?}"));
+        assert_eq!(budget.as_deref(), Some("Budget { tokens: 50.0, refunds: false, .. }"));
+    }
+}
+
+#[test]
+fn the_defaults_of_the_budgets_are_pinned() {
+    // What each holds, and what ten first attempts, then ten successes, then ten retries that succeed put into it.
+    let filled = |budget: Budget, by: fn(&Budget)| {
+        while budget.withdraw() {}
+        (0..10).for_each(|_| by(&budget));
+        budget.tokens()
+    };
+    let all = |make: fn() -> Budget| {
+        let by: [fn(&Budget); 3] = [Budget::first_attempt, Budget::first_success, Budget::retry_success];
+        (make().tokens(), by.map(|by| filled(make(), by)))
+    };
+    assert_eq!(all(Budget::ratio), (50.0, [2.0, 0.0, 0.0]));
+    assert_eq!(all(Budget::refund), (50.0, [0.0, 1.0, 10.0]));
+}
+
+#[test]
+fn the_names_of_timeout_and_fallback_are_pinned() {
+    let timeout = Timeout::builder(Duration::from_secs(1)).build().unwrap();
+    assert_eq!(timeout.handle().name().as_str(), "timeout");
+    assert_eq!(Fallback::value(0).build().handle().name().as_str(), "fallback");
+}
