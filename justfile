@@ -18,7 +18,7 @@ loom:
     RUSTFLAGS="--cfg steadfast_loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib loom_
 
 # Recorded behaviour of Resilience4j against the pure machines.
-conformance *FILES="tests/data/resilience4j/circuit_breaker_open.jsonl tests/data/resilience4j/intervals_open.jsonl":
+conformance *FILES="tests/data/resilience4j/*.jsonl":
     cargo run --release --example conformance -- {{FILES}}
 
 # Instructions and allocations per call of each layer and of the stack (needs valgrind).

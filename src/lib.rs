@@ -1,4 +1,5 @@
-//! Resilience patterns as tower middleware: circuit breaker, retry with a budget, timeout and deadline, fallback.
+//! Resilience patterns as tower middleware: circuit breaker, bulkhead, rate limiter, retry with a budget,
+//! timeout and deadline, fallback.
 //!
 //! # Which layer goes where
 //! Outside in, for a client of one service:
@@ -10,8 +11,10 @@
 //! | 3 | [`retry`] | each attempt passes all that follows; waits for what the breaker says |
 //! | 4 | [`circuit_breaker`] | sees every attempt; a refusal costs nothing |
 //! | 5 | [`timeout`]: one attempt (optional) | its end is a failure that the breaker counts |
-//! | 6 | `map_err(Error::Inner)` | chooses the error type of the stack |
-//! | 7 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
+//! | 6 | [`bulkhead`] | a hung call is ended above it and gives its place back; its refusals are no evidence for the breaker |
+//! | 7 | [`rate_limit`] | counts only what is really sent |
+//! | 8 | `map_err(Error::Inner)` | chooses the error type of the stack |
+//! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
 //!
 //! [`ready`] goes above services of others that wait in `poll_ready`. [`Run`] runs code that is no service under any of these.
 //!

@@ -10,7 +10,7 @@
 //!   by hand: ForcedOpen (refuses all), Disabled (lets all through), MetricsOnly (records, never opens)
 //! ```
 //!
-//! A call that is let through gets a [`Ticket`] stamped with the generation of the state; every transition starts a
+//! A call that is let through gets a `Ticket` stamped with the generation of the state; every transition starts a
 //! new generation, and an outcome with an old ticket changes nothing but the count of late ones. Timers are not
 //! waited for: whatever was due is done, with the clock at its due time, before anything else is looked at.
 

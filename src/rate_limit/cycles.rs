@@ -47,11 +47,11 @@ impl Cycles {
     /// Takes `permits`, to be used after the wait that is returned; `None`, and nothing taken, if that is longer than
     /// `max_wait`.
     pub fn reserve(&mut self, now: Duration, permits: u32, max_wait: Duration) -> Option<Duration> {
+        self.settle(now);
         let wait = self.wait(now, permits);
         if wait > max_wait {
             return None;
         }
-        self.settle(now);
         self.permissions = self.permissions.saturating_sub(i64::from(permits));
         Some(wait)
     }
@@ -69,9 +69,9 @@ impl Cycles {
         self.permissions = self.permissions.min(0);
     }
 
-    /// Changes the limit, from the next period on; waits are computed with it at once.
-    pub fn change_limit(&mut self, now: Duration, limit: u32) {
-        self.settle(now);
+    /// Changes the limit. A period in which permits have been asked for keeps its permissions; those since then bring
+    /// the new limit, the present one included. Waits are computed with it at once.
+    pub fn change_limit(&mut self, _now: Duration, limit: u32) {
         self.limit = i64::from(limit);
     }
 

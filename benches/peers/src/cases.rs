@@ -12,9 +12,12 @@ use std::{
     time::Duration,
 };
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use steadfast::{
+    bulkhead::Bulkhead,
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
     fallback::Fallback,
+    rate_limit::{Mode, RateLimit},
     retry::{Budget, Retry},
     timeout::Timeout,
 };
@@ -35,8 +38,19 @@ pub(crate) const NAMES: &[&str] = &[
     "retry, budget",
     "fallback, idle",
     "boundary",
+    "bulkhead, uncontended",
+    "bulkhead, refused",
+    "tower concurrency limit, uncontended",
+    "rate limit, admitted",
+    "rate limit, refused",
+    "rate limit of cycles, admitted",
+    "tower rate limit, admitted",
+    "governor, admitted",
+    "governor, refused",
     "stack: fallback timeout retry breaker",
     "stack, pending once",
+    "stack with bulkhead and rate limit",
+    "stack with both, pending once",
 ];
 
 /// Answers at once, or at the second poll.
@@ -72,6 +86,53 @@ impl Future for Answer {
             return Poll::Pending;
         }
         Poll::Ready(Ok(std::hint::black_box(7)))
+    }
+}
+
+/// governor around a service, which it does not bring itself.
+#[derive(Clone)]
+struct Governed {
+    inner: Inner,
+    limiter: Arc<DefaultDirectRateLimiter>,
+}
+
+impl Governed {
+    fn new(inner: Inner, per_second: u32) -> Self {
+        let quota = Quota::per_second(per_second.try_into().expect("not zero"));
+        Self { inner, limiter: Arc::new(RateLimiter::direct(quota)) }
+    }
+}
+
+impl Service<u64> for Governed {
+    type Response = u64;
+    type Error = Infallible;
+    type Future = Either;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: u64) -> Either {
+        match self.limiter.check() {
+            Ok(()) => Either(Some(self.inner.call(request))),
+            Err(not_until) => {
+                std::hint::black_box(not_until.earliest_possible());
+                Either(None)
+            }
+        }
+    }
+}
+
+struct Either(Option<Answer>);
+
+impl Future for Either {
+    type Output = Result<u64, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Some(answer) => Pin::new(answer).poll(cx),
+            None => Poll::Ready(Ok(0)),
+        }
     }
 }
 
@@ -112,6 +173,22 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             .layer(breaker(CircuitBreaker::builder()))
             .service(inner)
     };
+    let bulkhead = || Bulkhead::builder(25).name("inventory").build().expect("settings");
+    // More than are ever asked for, or one in a day.
+    let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
+    let rate = |limit, burst, period, mode| {
+        RateLimit::builder(limit, period).name("inventory").burst(burst).mode(mode).build().expect("settings")
+    };
+    let full_stack = |inner| {
+        ServiceBuilder::new()
+            .layer(Fallback::value(0_u64).build())
+            .layer(timeout())
+            .layer(retry(Some(Budget::refund())))
+            .layer(breaker(CircuitBreaker::builder()))
+            .layer(bulkhead())
+            .layer(rate(plenty, plenty, second, Mode::Smooth))
+            .service(inner)
+    };
     macro_rules! measure {
         ($service:expr) => {
             loop_over($service, calls, allocations).await
@@ -141,6 +218,23 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         "retry, budget" => measure!(layered.layer(retry(Some(Budget::ratio()))).service(ready)),
         "fallback, idle" => measure!(layered.layer(Fallback::value(0_u64).build()).service(ready)),
         "boundary" => measure!(layered.layer(steadfast::boundary::BoundaryLayer).service(ready)),
+        "bulkhead, uncontended" => measure!(layered.layer(bulkhead()).service(ready)),
+        "bulkhead, refused" => {
+            let layer = bulkhead();
+            let _permits: Vec<_> = (0..25).map(|_| layer.handle().try_acquire().expect("a place")).collect();
+            measure!(layered.layer(layer).service(ready))
+        }
+        "tower concurrency limit, uncontended" => measure!(layered.concurrency_limit(25).service(ready)),
+        "rate limit, admitted" => measure!(layered.layer(rate(plenty, plenty, second, Mode::Smooth)).service(ready)),
+        "rate limit, refused" => measure!(layered.layer(rate(1, 1, day, Mode::Smooth)).service(ready)),
+        "rate limit of cycles, admitted" => {
+            measure!(layered.layer(rate(plenty, plenty, day, Mode::Cycles)).service(ready))
+        }
+        "tower rate limit, admitted" => measure!(layered.rate_limit(plenty.into(), day).service(ready)),
+        "governor, admitted" => measure!(Governed::new(ready, plenty)),
+        "governor, refused" => measure!(Governed::new(ready, 1)),
+        "stack with bulkhead and rate limit" => measure!(full_stack(ready)),
+        "stack with both, pending once" => measure!(full_stack(pending)),
         "stack: fallback timeout retry breaker" => measure!(stack(ready)),
         "stack, pending once" => measure!(stack(pending)),
         other => panic!("no such case: {other}"),

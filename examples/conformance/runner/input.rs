@@ -1,11 +1,17 @@
 //! Reads files of recorded scenarios, whichever subject they are about.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{intervals, scenario};
+use super::{
+    bulkhead::Bulkhead,
+    intervals,
+    limiter::Limiter,
+    recorded::{self, Subject},
+    scenario,
+};
 
 /// One file of recorded scenarios.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +19,8 @@ pub(crate) struct File {
     pub(crate) name: String,
     pub(crate) breaker: Vec<scenario::Scenario>,
     pub(crate) intervals: Vec<intervals::Scenario>,
-    /// Scenarios by subjects that have no machine here yet.
-    pub(crate) not_covered: BTreeMap<&'static str, usize>,
+    pub(crate) limiter: Vec<recorded::Scenario<Limiter>>,
+    pub(crate) bulkhead: Vec<recorded::Scenario<Bulkhead>>,
 }
 
 impl File {
@@ -28,7 +34,8 @@ impl File {
         for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             file.line(line).map_err(|error| format!("{}:{}: {error}", path.display(), at + 1))?;
         }
-        if file.breaker.is_empty() && file.intervals.is_empty() && file.not_covered.is_empty() {
+        let File { breaker, intervals, limiter, bulkhead, .. } = &file;
+        if breaker.len() + intervals.len() + limiter.len() + bulkhead.len() == 0 {
             return Err(format!("{}: no scenarios", file.name));
         }
         Ok(file)
@@ -41,20 +48,27 @@ impl File {
             self.intervals.push(parse(&value)?);
         } else if config("sliding_window_type") {
             let scenario: scenario::Scenario = parse(&value)?;
-            let (steps, rows) = (scenario.steps.len(), scenario.expected.len());
-            if steps != rows {
-                return Err(format!("`{}` has {steps} steps, but {rows} expected rows", scenario.name));
-            }
+            counted(&scenario.name, scenario.steps.len(), scenario.expected.len())?;
             self.breaker.push(scenario);
         } else if config("limit_for_period") {
-            *self.not_covered.entry("rate limiter").or_default() += 1;
+            self.limiter.push(recorded(&value)?);
         } else if config("max_concurrent_calls") {
-            *self.not_covered.entry("bulkhead").or_default() += 1;
+            self.bulkhead.push(recorded(&value)?);
         } else {
             return Err("a scenario of no known subject".to_owned());
         }
         Ok(())
     }
+}
+
+fn recorded<S: Subject>(value: &Value) -> Result<recorded::Scenario<S>, String> {
+    let scenario: recorded::Scenario<S> = parse(value)?;
+    counted(&scenario.name, scenario.steps.len(), scenario.expected.len())?;
+    Ok(scenario)
+}
+
+fn counted(name: &str, steps: usize, rows: usize) -> Result<(), String> {
+    if steps == rows { Ok(()) } else { Err(format!("`{name}` has {steps} steps, but {rows} expected rows")) }
 }
 
 fn parse<T: DeserializeOwned>(value: &Value) -> Result<T, String> {

@@ -7,10 +7,16 @@
 mod answer;
 pub(crate) mod breaker;
 pub(crate) mod broken;
+pub(crate) mod broken_limits;
+pub(crate) mod bulkhead;
+mod bulkhead_model;
 mod calls;
 pub(crate) mod input;
 pub(crate) mod intervals;
+pub(crate) mod limiter;
+mod limiter_model;
 pub(crate) mod model;
+pub(crate) mod recorded;
 pub(crate) mod report;
 pub(crate) mod rules;
 pub(crate) mod scenario;
@@ -29,6 +35,11 @@ pub(crate) fn run(file: &File) -> Report {
     for scenario in &file.intervals {
         intervals::check(scenario, &ours, &mut report);
     }
-    report.not_covered.clone_from(&file.not_covered);
+    for scenario in &file.limiter {
+        recorded::replay(scenario, limiter::Real::new, &mut report);
+    }
+    for scenario in &file.bulkhead {
+        recorded::replay(scenario, bulkhead::Real::new, &mut report);
+    }
     report
 }

@@ -17,6 +17,11 @@ pub(crate) enum Rule {
     FactorOverZero,
     ShrinkingOpenWait,
     NeverNegative,
+    DrainTakesThePeriod,
+    HopelessWaits,
+    NoOverRelease,
+    ResizeNeverBlocks,
+    LimitOverZero,
 }
 
 impl Rule {
@@ -34,6 +39,11 @@ impl Rule {
             Self::FactorOverZero => "factor over zero",
             Self::ShrinkingOpenWait => "open wait that shrinks",
             Self::NeverNegative => "never negative",
+            Self::DrainTakesThePeriod => "drain takes the period",
+            Self::HopelessWaits => "no hopeless waits",
+            Self::NoOverRelease => "no over-release",
+            Self::ResizeNeverBlocks => "resize never blocks",
+            Self::LimitOverZero => "limit over zero",
         }
     }
 
@@ -66,6 +76,17 @@ impl Rule {
                 "A factor under one is refused for a breaker, whose open state would end at none (the bare waits agree)."
             }
             Self::NeverNegative => "A wait is never negative: zero instead.",
+            Self::DrainTakesThePeriod => {
+                "drain takes all that is left of the present period, whatever an earlier one left; a debt stays."
+            }
+            Self::HopelessWaits => {
+                "A call that cannot succeed in time is refused at once, not after the whole timeout."
+            }
+            Self::NoOverRelease => "A place is a guard: who has none gives none back, and none is given back twice.",
+            Self::ResizeNeverBlocks => {
+                "A lower limit holds at once and nobody waits for it: none is let in until enough have left."
+            }
+            Self::LimitOverZero => "A limit of 0 is refused where it is set; if there was one before, that stays.",
         }
     }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use super::{
     breaker,
     broken::{Broken, Fault, WAITS},
+    broken_limits::{BrokenBulkhead, BrokenLimiter, BulkheadFault, LimiterFault},
     input::File,
-    intervals,
+    intervals, recorded,
     report::Report,
 };
 
@@ -34,6 +35,24 @@ impl SelfTest {
                 let scenarios = files.iter().flat_map(|file| &file.intervals);
                 scenarios.for_each(|scenario| intervals::check(scenario, &waits, &mut report));
                 broken.push((format!("intervals: {sentence}"), report.machine));
+            }
+        }
+        if files.iter().any(|file| !file.limiter.is_empty()) {
+            for fault in LimiterFault::ALL {
+                let mut report = Report::default();
+                for scenario in files.iter().flat_map(|file| &file.limiter) {
+                    recorded::replay(scenario, |config| BrokenLimiter::new(fault, config), &mut report);
+                }
+                broken.push((format!("limiter: {}", fault.sentence()), report.machine));
+            }
+        }
+        if files.iter().any(|file| !file.bulkhead.is_empty()) {
+            for fault in BulkheadFault::ALL {
+                let mut report = Report::default();
+                for scenario in files.iter().flat_map(|file| &file.bulkhead) {
+                    recorded::replay(scenario, |config| BrokenBulkhead::new(fault, config), &mut report);
+                }
+                broken.push((format!("bulkhead: {}", fault.sentence()), report.machine));
             }
         }
         let unbroken = files.iter().map(|file| super::run(file).mismatches()).sum();
