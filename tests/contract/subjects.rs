@@ -8,8 +8,10 @@ use steadfast::{
     DefaultClassify, IntoLayerError,
     backoff::Backoff,
     boundary::BoundaryLayer,
+    bulkhead::{Bulkhead, BulkheadLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
+    rate_limit::{RateLimit, RateLimitLayer},
     ready::ReadyLayer,
     retry::{CloneRequest, Retry, RetryLayer},
     timeout::{Timeout, TimeoutLayer},
@@ -86,6 +88,19 @@ pub(crate) fn fallback_service_of_what_is_not_clone<E>() -> ToService<E, NoCopy>
     Fallback::service(Mock::spare()).copy_with(no_copy as NoCopy).build()
 }
 
+pub(crate) fn bulkhead<E>() -> BulkheadLayer {
+    Bulkhead::builder(25).build().unwrap()
+}
+
+/// One at a time, so that whoever comes second waits.
+pub(crate) fn bulkhead_with_queue<E>() -> BulkheadLayer {
+    Bulkhead::builder(1).max_waiting(10).max_wait(LIMIT).build().unwrap()
+}
+
+pub(crate) fn rate_limit<E>() -> RateLimitLayer {
+    RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).build().unwrap()
+}
+
 pub(crate) fn boundary<E>() -> BoundaryLayer {
     BoundaryLayer
 }
@@ -95,10 +110,16 @@ pub(crate) fn ready<E>() -> ReadyLayer {
 }
 
 /// All of them, the outermost first.
-pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, ReadyLayer, BoundaryLayer);
+pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, Protection);
+/// Those that take requests of any kind.
+type Protection = (BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
+
+fn protection<E>() -> Protection {
+    (bulkhead::<E>(), rate_limit::<E>(), ready::<E>(), boundary::<E>())
+}
 
 pub(crate) fn stack<E>() -> Stack<E> {
-    (fallback_service::<E>(), timeout::<E>(), retry::<E>(), circuit_breaker::<E>(), ready::<E>(), boundary::<E>())
+    (fallback_service::<E>(), timeout::<E>(), retry::<E>(), circuit_breaker::<E>(), protection::<E>())
 }
 
 type StackWithoutClone<E> = (
@@ -106,8 +127,7 @@ type StackWithoutClone<E> = (
     TimeoutLayer,
     RetryLayer<DefaultClassify, NoCopy>,
     CircuitBreakerLayer,
-    ReadyLayer,
-    BoundaryLayer,
+    Protection,
 );
 
 pub(crate) fn stack_of_what_is_not_clone<E>() -> StackWithoutClone<E> {
@@ -116,7 +136,6 @@ pub(crate) fn stack_of_what_is_not_clone<E>() -> StackWithoutClone<E> {
         timeout::<E>(),
         retry_of_what_is_not_clone::<E>(),
         circuit_breaker::<E>(),
-        ready::<E>(),
-        boundary::<E>(),
+        protection::<E>(),
     )
 }
