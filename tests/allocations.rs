@@ -244,7 +244,8 @@ fn fallback_service<E>() -> FallbackLayer<FromService<Inner<E>, CloneRequest>> {
 
 type Stack = (FallbackLayer<Value<u32>>, TimeoutLayer, Protection);
 /// Without a fallback, so that refusals come out.
-type Protection = (RetryLayer, CircuitBreakerLayer, TimeoutLayer, BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
+type Protection =
+    (RetryLayer, CircuitBreakerLayer, TimeoutLayer, BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
 
 fn protection() -> Protection {
     (retry(), breaker(), timeout(), bulkhead(), rate_limit(), ReadyLayer, BoundaryLayer)

@@ -122,13 +122,8 @@ pub(crate) fn stack<E>() -> Stack<E> {
     (fallback_service::<E>(), timeout::<E>(), retry::<E>(), circuit_breaker::<E>(), protection::<E>())
 }
 
-type StackWithoutClone<E> = (
-    ToService<E, NoCopy>,
-    TimeoutLayer,
-    RetryLayer<DefaultClassify, NoCopy>,
-    CircuitBreakerLayer,
-    Protection,
-);
+type StackWithoutClone<E> =
+    (ToService<E, NoCopy>, TimeoutLayer, RetryLayer<DefaultClassify, NoCopy>, CircuitBreakerLayer, Protection);
 
 pub(crate) fn stack_of_what_is_not_clone<E>() -> StackWithoutClone<E> {
     (
