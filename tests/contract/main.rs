@@ -130,6 +130,8 @@ contract! {
     bulkhead: [BulkheadLayer] bulkhead, bulkhead, bulkhead, Rejected;
     bulkhead_with_a_queue: [BulkheadLayer] bulkhead_with_queue, bulkhead_with_queue, bulkhead, Rejected;
     rate_limit: [RateLimitLayer] rate_limit, rate_limit, rate_limit, Rejected;
+    shared_rate_limit: [SharedRateLimitLayer]
+        shared_rate_limit, shared_rate_limit, shared_rate_limit, Rejected;
     boundary: [BoundaryLayer] boundary, boundary, stateless, Rejected;
     // It rejects nothing, so its error is that of the service below.
     ready: [ReadyLayer] ready, ready, stateless, Infallible;

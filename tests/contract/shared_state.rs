@@ -7,7 +7,7 @@ use steadfast::{
     bulkhead::BulkheadLayer,
     circuit_breaker::{CircuitBreakerLayer, State},
     fallback::FallbackLayer,
-    rate_limit::RateLimitLayer,
+    rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
     retry::RetryLayer,
     timeout::TimeoutLayer,
 };
@@ -16,7 +16,7 @@ use tower::{Layer, ServiceExt};
 use crate::{
     clock,
     mock::{Act, Answer, End, Fault, Mock, Request},
-    subjects::{LIMIT, Over, Stack, WAIT},
+    subjects::{Away, LIMIT, Over, Stack, WAIT},
 };
 
 /// Calls through six services: two made by the layer, two made by a clone of it, a clone of each of the first two.
@@ -125,6 +125,25 @@ pub(crate) async fn rate_limit(new: fn() -> RateLimitLayer) {
     let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(rejected.kind(), RejectedKind::RateLimited);
     assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
+    assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
+}
+
+/// One local share, and one presence of the store.
+pub(crate) async fn shared_rate_limit(new: fn() -> SharedRateLimitLayer<Away>) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    let hour = Duration::from_secs(3600);
+    let edit = |rate: &mut RateLimitSettings| (rate.period, rate.burst, rate.max_wait) = (hour, 3, Duration::ZERO);
+    handle.change(|settings| edit(&mut settings.rate)).unwrap();
+    made_before.clone().oneshot(Request(1)).await.unwrap();
+    let inner = Mock::answering();
+    assert_eq!(by_all(&layer, &inner).await.iter().filter(|outcome| outcome.is_ok()).count(), 2);
+    let outcome = made_before.oneshot(Request(1)).await;
+    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rejected.kind(), RejectedKind::RateLimited);
+    assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
+    assert_eq!((handle.snapshot().went_away, handle.snapshot().local_calls), (1, 8), "one found out for all");
     assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
 }
 

@@ -2,7 +2,10 @@
 //! which the suite names for each of them and not all need.
 #![expect(clippy::extra_unused_type_parameters)]
 
-use std::time::Duration;
+use std::{
+    future::{self, Ready},
+    time::Duration,
+};
 
 use steadfast::{
     DefaultClassify, IntoLayerError,
@@ -11,7 +14,9 @@ use steadfast::{
     bulkhead::{Bulkhead, BulkheadLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
-    rate_limit::{RateLimit, RateLimitLayer},
+    rate_limit::{
+        Decision, Question, RateLimit, RateLimitLayer, SharedRateLimitLayer, Store, StoreError, StoreFailure,
+    },
     ready::ReadyLayer,
     retry::{CloneRequest, Retry, RetryLayer},
     timeout::{Timeout, TimeoutLayer},
@@ -99,6 +104,22 @@ pub(crate) fn bulkhead_with_queue<E>() -> BulkheadLayer {
 
 pub(crate) fn rate_limit<E>() -> RateLimitLayer {
     RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).build().unwrap()
+}
+
+/// A store that is always away, so that the local share decides.
+#[derive(Debug)]
+pub(crate) struct Away;
+
+impl Store for Away {
+    type Take = Ready<Result<Decision, StoreError>>;
+
+    fn take(&self, _: Question) -> Self::Take {
+        future::ready(Err(StoreError::new(StoreFailure::Unreachable, "always")))
+    }
+}
+
+pub(crate) fn shared_rate_limit<E>() -> SharedRateLimitLayer<Away> {
+    RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).store(Away, 1).build().unwrap()
 }
 
 pub(crate) fn boundary<E>() -> BoundaryLayer {
