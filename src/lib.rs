@@ -69,6 +69,7 @@
 //! # Features
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `redis` | no | a store in a Redis server for rate limiters that several processes share |
 //! | `tracing` | no | changes of state and last resorts as `tracing` events, target `steadfast` |
 #![forbid(unsafe_code)]
 

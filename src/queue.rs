@@ -33,6 +33,13 @@ struct Slot<T> {
     after: Option<u32>,
 }
 
+impl Place {
+    /// Grows from place to place, in the order in which they were given out.
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
+}
+
 impl<T> Queue<T> {
     pub(crate) const fn new() -> Self {
         Self { slots: Vec::new(), free: None, first: None, last: None, len: 0, numbers: 0 }

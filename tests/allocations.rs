@@ -18,8 +18,11 @@ use steadfast::{
     BoxError, Error, LayerError, Rejected, RejectedKind, Run,
     backoff::Backoff,
     boundary::BoundaryLayer,
+    bulkhead::{Bulkhead, BulkheadLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
+    context::{self, Scope},
     fallback::{Fallback, FallbackLayer, FromService, Value},
+    rate_limit::{Mode, RateLimit, RateLimitLayer},
     ready::ReadyLayer,
     retry::{Budget, CloneRequest, Retry, RetryLayer},
     timeout::{Timeout, TimeoutLayer},
@@ -212,6 +215,20 @@ fn breaker() -> CircuitBreakerLayer {
     CircuitBreaker::builder().name(name("breaker")).slow_calls(0.9, Duration::from_millis(500)).build().unwrap()
 }
 
+fn bulkhead() -> BulkheadLayer {
+    Bulkhead::builder(2).name(name("bulkhead")).max_waiting(5).build().unwrap()
+}
+
+/// Slow enough for its state to matter, fast enough for all calls between two steps of the clock.
+fn rate_limit() -> RateLimitLayer {
+    let wait = Duration::from_secs(1);
+    RateLimit::builder(1000, wait).name(name("rate limit")).burst(500).max_wait(wait).build().unwrap()
+}
+
+fn cycles() -> RateLimitLayer {
+    RateLimit::builder(500, Duration::from_millis(700)).mode(Mode::Cycles).build().unwrap()
+}
+
 fn retry() -> RetryLayer {
     let wait = Backoff::fixed(Duration::from_millis(5));
     Retry::builder().name(name("retry")).backoff(wait).budget(Arc::new(Budget::refund())).build().unwrap()
@@ -227,10 +244,11 @@ fn fallback_service<E>() -> FallbackLayer<FromService<Inner<E>, CloneRequest>> {
 
 type Stack = (FallbackLayer<Value<u32>>, TimeoutLayer, Protection);
 /// Without a fallback, so that refusals come out.
-type Protection = (RetryLayer, CircuitBreakerLayer, TimeoutLayer, ReadyLayer, BoundaryLayer);
+type Protection =
+    (RetryLayer, CircuitBreakerLayer, TimeoutLayer, BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
 
 fn protection() -> Protection {
-    (retry(), breaker(), timeout(), ReadyLayer, BoundaryLayer)
+    (retry(), breaker(), timeout(), bulkhead(), rate_limit(), ReadyLayer, BoundaryLayer)
 }
 
 fn stack() -> Stack {
@@ -251,6 +269,9 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("retry by default", &RetryLayer::default()).await;
     assert_free("fallback to a value", &fallback).await;
     assert_free("fallback to a service", &to_service).await;
+    assert_free("bulkhead", &bulkhead()).await;
+    assert_free("rate limit", &rate_limit()).await;
+    assert_free("rate limit in cycles", &cycles()).await;
     assert_free("boundary", &BoundaryLayer).await;
     assert_free("ready", &ReadyLayer).await;
 }
@@ -357,6 +378,67 @@ where
     let stack = protection();
     stack.1.handle().open_for(Duration::from_secs(3600));
     assert_allocates(per_call, "stack", &stack.layer(Inner::new(false)), refused).await;
+}
+
+/// Refusals by a bulkhead and by a limiter of each mode, over a service with errors of type `E`.
+async fn assert_limits_refuse<E, Out: LayerError + Debug>(per_call: u64)
+where
+    BulkheadLayer: Layer<Inner<E>, Service: Service<u32, Response = u32, Error = Out> + Clone>,
+    RateLimitLayer: Layer<Inner<E>, Service: Service<u32, Response = u32, Error = Out> + Clone>,
+{
+    let is = |kind: RejectedKind| {
+        move |outcome: &Result<u32, Out>| {
+            let rejected = outcome.as_ref().err().and_then(LayerError::as_rejected);
+            rejected.is_some_and(|rejected| rejected.kind() == kind && rejected.name().len() > 7)
+        }
+    };
+    let bulkhead = bulkhead();
+    bulkhead.handle().change(|settings| settings.max_waiting = 0).unwrap();
+    let permits: Vec<_> = (0..2).map(|_| bulkhead.handle().try_acquire().unwrap()).collect();
+    let full = is(RejectedKind::BulkheadFull);
+    assert_allocates(per_call, "full", &bulkhead.layer(Inner::new(false)), &full).await;
+    // With a queue and a deadline that is over: it joins and leaves.
+    bulkhead.handle().change(|settings| settings.max_waiting = 1).unwrap();
+    let over = Deadline(bulkhead.layer(Inner::new(false)));
+    assert_allocates(per_call, "hopeless", &over, &full).await;
+    assert_eq!(bulkhead.handle().snapshot().refused_hopeless, 4 * CALLS);
+    drop(permits);
+    for (mode, max_wait) in [(Mode::Smooth, 0), (Mode::Smooth, 1), (Mode::Cycles, 1)] {
+        let builder = RateLimit::builder(1, Duration::from_secs(86_400)).name(name("rate limit")).mode(mode);
+        let limit = builder.max_wait(Duration::from_secs(max_wait)).build().unwrap();
+        limit.handle().try_acquire().unwrap();
+        let limited = is(RejectedKind::RateLimited);
+        assert_allocates(per_call, "limited", &limit.layer(Inner::new(false)), &limited).await;
+        assert_eq!(limit.handle().snapshot().refused, 4 * CALLS);
+    }
+}
+
+/// Calls with a deadline that is over.
+#[derive(Clone)]
+struct Deadline<S>(S);
+
+impl<S: Service<u32>> Service<u32> for Deadline<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Scope<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    #[expect(clippy::disallowed_methods)]
+    fn call(&mut self, request: u32) -> Self::Future {
+        let now = tokio::time::Instant::now();
+        context::scope(context::current().with_deadline(now), self.0.call(request))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_typed_refusal_of_a_bulkhead_or_a_rate_limit_allocates_nothing() {
+    assert_limits_refuse::<Infallible, Rejected>(0).await;
+    assert_limits_refuse::<Rejected, Rejected>(0).await;
+    assert_limits_refuse::<Typed, Typed>(0).await;
+    assert_limits_refuse::<BoxError, BoxError>(1).await;
 }
 
 #[tokio::test(start_paused = true)]

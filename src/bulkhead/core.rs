@@ -4,7 +4,7 @@
 //! without a lock, and a change of the limit can never over-admit. Only who waits takes the lock, and who gives a place
 //! back while somebody does.
 
-use std::task::Waker;
+use std::{mem, task::Waker};
 
 use super::settings::{BulkheadSettings, Order};
 use crate::{
@@ -97,22 +97,27 @@ impl Places {
 
     /// Whether a waiting call has been given its place; if not, `waker` will be woken when it is.
     pub(super) fn poll(&self, place: Place, waker: &Waker) -> bool {
-        let mut waiters = self.queue.lock();
-        match waiters.wakers.get_mut(place) {
-            Some(present) => {
-                present.clone_from(waker);
-                false
+        let former = {
+            let mut waiters = self.queue.lock();
+            match waiters.wakers.get_mut(place) {
+                None => return true,
+                Some(present) if present.will_wake(waker) => return false,
+                Some(present) => mem::replace(present, waker.clone()),
             }
-            None => true,
-        }
+        };
+        // Not under the lock: a waker is foreign code, and may drop a task that waits here.
+        drop(former);
+        false
     }
 
     /// Stops waiting. `false`: a place had been given already, which is now the caller's to give back.
     pub(super) fn leave(&self, place: Place) -> bool {
         let mut waiters = self.queue.lock();
-        let left = waiters.wakers.remove(place).is_some();
+        let waker = waiters.wakers.remove(place);
         self.nobody_waits(&waiters);
-        left
+        // The waker is dropped after the lock.
+        drop(waiters);
+        waker.is_some()
     }
 
     /// Gives a place back; the next in line gets it.
@@ -156,7 +161,8 @@ impl Places {
 
     /// Changes the limit and the queue in place. Never waits: places taken over a lower limit are given back as their
     /// calls end, and none is given out until then. Who waits in a queue that has become too long goes on waiting.
-    pub(super) fn change(&self, settings: &BulkheadSettings) {
+    /// `publish` is called in the same step.
+    pub(super) fn change(&self, settings: &BulkheadSettings, publish: impl FnOnce()) {
         {
             let mut waiters = self.queue.lock();
             waiters.max_waiting = settings.max_waiting;
@@ -164,6 +170,7 @@ impl Places {
             let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
             let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
             let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+            publish();
         }
         self.hand_out();
     }

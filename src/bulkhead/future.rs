@@ -117,7 +117,10 @@ where
                 // ## Readying => Called
                 StateProj::Readying => {
                     let (service, ..) = this.waiting.as_mut().expect("a call that waits has not been made");
-                    ready!(service.poll_ready(cx)).map_err(IntoLayerError::into_layer_error)?;
+                    if let Err(error) = ready!(service.poll_ready(cx)) {
+                        (*this.waiting, *this.permit) = (None, None);
+                        return Poll::Ready(Err(error.into_layer_error()));
+                    }
                     let (mut service, request, _) = this.waiting.take().expect("just seen");
                     this.state.set(State::Called(service.call(request)));
                 }

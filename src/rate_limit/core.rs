@@ -1,15 +1,15 @@
 //! Who goes now, who waits, who is refused. Shared by services and handles; one short lock.
 
-use std::{task::Waker, time::Duration};
+use std::{mem, task::Waker, time::Duration};
 
 use super::{
     cycles::Cycles,
-    gcra::Gcra,
+    gcra::{Gcra, Served},
     settings::{Mode, RateLimitSettings},
 };
 use crate::{
     queue::{Place, Queue},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
 };
 
 #[derive(Debug)]
@@ -21,6 +21,10 @@ struct Inner {
     decision: Decision,
     /// Those that wait in the smooth mode. Only the first of them holds a timer.
     waiters: Queue<Waker>,
+    /// The number of the place from which on those that went can give their turns back.
+    returnable_from: u64,
+    /// How often the count began anew; what was reserved before that is void.
+    epoch: u64,
 }
 
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub(super) enum Asked {
     /// In the queue; `due` is given to the first in it.
     Queued { place: Place, due: Option<Duration> },
     /// A permission of a later period has been reserved.
-    Reserved { at: Duration },
+    Reserved { at: Duration, epoch: u64 },
     /// It would take too long; a call at `at` has a chance.
     Refused { at: Duration },
 }
@@ -55,12 +59,25 @@ pub(super) enum Stands {
 
 impl Core {
     pub(super) fn new(settings: RateLimitSettings) -> Self {
-        Self(Mutex::new(Inner { decision: Decision::of(&settings), settings, waiters: Queue::new() }))
+        let decision = Decision::of(&settings);
+        Self(Mutex::new(Inner { decision, settings, waiters: Queue::new(), returnable_from: 0, epoch: 0 }))
+    }
+
+    /// The state, once everybody who is due has gone: the first of those that wait may be slow to ask.
+    fn lock_served(&self, now: Duration) -> MutexGuard<'_, Inner> {
+        let inner = self.0.lock();
+        match &inner.decision {
+            Decision::Smooth(gcra) if !inner.waiters.is_empty() && gcra.due(0) <= now => {}
+            _ => return inner,
+        }
+        drop(inner);
+        self.serve(now, None);
+        self.0.lock()
     }
 
     /// Asks for a turn by `latest`, without waiting for it. `Err`: when there will be one.
     pub(super) fn try_take(&self, now: Duration) -> Result<(), Duration> {
-        let mut inner = self.0.lock();
+        let mut inner = self.lock_served(now);
         let ahead = inner.waiters.len();
         match &mut inner.decision {
             Decision::Smooth(gcra) if ahead > 0 => Err(gcra.due(ahead)),
@@ -74,83 +91,88 @@ impl Core {
 
     /// Asks for a turn by `deadline`, to be waited for.
     pub(super) fn ask(&self, now: Duration, deadline: Option<Duration>, waker: &Waker) -> Asked {
-        let mut inner = self.0.lock();
+        let mut inner = self.lock_served(now);
         let RateLimitSettings { max_wait, max_waiting, .. } = inner.settings;
         let latest = now.saturating_add(max_wait).min(deadline.unwrap_or(Duration::MAX));
         let ahead = inner.waiters.len();
-        let at = match &mut inner.decision {
+        let epoch = inner.epoch;
+        // When it would go if it waits, and when a call would be let through at once.
+        let (due, at) = match &mut inner.decision {
             Decision::Cycles(cycles) => {
                 return match cycles.reserve(now, 1, latest.saturating_sub(now)) {
                     Some(wait) if wait.is_zero() => Asked::Go,
-                    Some(wait) => Asked::Reserved { at: now.saturating_add(wait) },
+                    Some(wait) => Asked::Reserved { at: now.saturating_add(wait), epoch },
                     None => Asked::Refused { at: now.saturating_add(cycles.wait(now, 1)) },
                 };
             }
-            Decision::Smooth(gcra) if ahead > 0 => gcra.due(ahead),
+            Decision::Smooth(gcra) if ahead > 0 => (gcra.due(ahead), gcra.due(ahead)),
             Decision::Smooth(gcra) => match gcra.take(now) {
                 Ok(()) => return Asked::Go,
-                Err(at) if max_wait.is_zero() => at,
-                Err(_) => gcra.due(0),
+                Err(at) => (gcra.due(0), at),
             },
         };
-        if at > latest || ahead >= max_waiting as usize {
+        if due > latest || ahead >= max_waiting as usize {
             return Asked::Refused { at };
         }
         let place = inner.waiters.push_last(waker.clone());
-        Asked::Queued { place, due: (ahead == 0).then_some(at) }
+        Asked::Queued { place, due: (ahead == 0).then_some(due) }
     }
 
     /// How a call in the queue stands; `waker` is woken when that changes. Lets everybody go who is due.
     pub(super) fn poll(&self, now: Duration, place: Place, waker: &Waker) -> Stands {
         self.serve(now, Some(place));
         let mut inner = self.0.lock();
-        match inner.waiters.get_mut(place) {
+        let former = match inner.waiters.get_mut(place) {
             None => return Stands::Go,
-            Some(present) => present.clone_from(waker),
-        }
-        match (&inner.decision, inner.waiters.first() == Some(place)) {
+            Some(present) if present.will_wake(waker) => None,
+            Some(present) => Some(mem::replace(present, waker.clone())),
+        };
+        let stands = match (&inner.decision, inner.waiters.first() == Some(place)) {
             (Decision::Smooth(gcra), true) => Stands::First { due: gcra.due(0) },
             _ => Stands::Behind,
-        }
+        };
+        drop(inner);
+        // Not under the lock: a waker is foreign code, and may drop a task that waits here.
+        drop(former);
+        stands
     }
 
     /// Leaves the queue. A turn that had come and is not used passes on.
     pub(super) fn leave(&self, now: Duration, place: Place) {
-        let mut inner = self.0.lock();
+        let mut guard = self.0.lock();
+        let inner = &mut *guard;
         let was_first = inner.waiters.first() == Some(place);
-        if inner.waiters.remove(place).is_none() {
-            if let Decision::Smooth(gcra) = &mut inner.decision {
-                gcra.give_back();
-            }
-        } else if !was_first {
-            return;
+        let waker = inner.waiters.remove(place);
+        let in_time = place.number() >= inner.returnable_from;
+        let moves = match &mut inner.decision {
+            _ if waker.is_some() => was_first,
+            Decision::Smooth(gcra) => in_time && gcra.give_back(now),
+            Decision::Cycles(_) => false,
+        };
+        drop(guard);
+        if moves && !self.serve(now, None) {
+            self.wake_first();
         }
-        drop(inner);
-        self.serve(now, None);
-        self.wake_first();
     }
 
-    /// A reserved permission is not used.
-    pub(super) fn give_back(&self, now: Duration) {
-        if let Decision::Cycles(cycles) = &mut self.0.lock().decision {
+    /// A permission reserved for `at` is not used. It is worth something until the end of the period it is of.
+    pub(super) fn give_back(&self, now: Duration, at: Duration, epoch: u64) {
+        let inner = &mut *self.0.lock();
+        if let Decision::Cycles(cycles) = &mut inner.decision
+            && inner.epoch == epoch
+            && cycles.cycle(now) <= cycles.cycle_of(at)
+        {
             cycles.give_back(now, 1);
         }
     }
 
-    /// Lets everybody go who is due, all at one wake-up, and tells the next in line to set its timer.
-    fn serve(&self, now: Duration, asking: Option<Place>) {
+    /// Lets everybody go who is due, all at one wake-up, and tells the next in line to set its timer. Whether anybody
+    /// went.
+    fn serve(&self, now: Duration, asking: Option<Place>) -> bool {
         let mut anybody = false;
-        loop {
-            let mut inner = self.0.lock();
-            let first = inner.waiters.first();
-            let Decision::Smooth(gcra) = &mut inner.decision else { return };
-            if first.is_none() || !gcra.serve(now) {
-                break;
-            }
-            let waker = inner.waiters.pop_first();
-            drop(inner);
+        while let Some((place, waker)) = self.next_due(now) {
             anybody = true;
-            if let Some(waker) = waker.filter(|_| first != asking) {
+            if Some(place) != asking {
                 // Not under the lock: a waker is foreign code.
                 waker.wake();
             }
@@ -158,6 +180,19 @@ impl Core {
         if anybody {
             self.wake_first();
         }
+        anybody
+    }
+
+    /// Takes the first of those that wait out of the queue, if it is due.
+    fn next_due(&self, now: Duration) -> Option<(Place, Waker)> {
+        let inner = &mut *self.0.lock();
+        let (Some(first), Decision::Smooth(gcra)) = (inner.waiters.first(), &mut inner.decision) else { return None };
+        match gcra.serve(now) {
+            Served::NotYet => return None,
+            Served::Anew => inner.returnable_from = first.number(),
+            Served::Too => {}
+        }
+        inner.waiters.pop_first().map(|waker| (first, waker))
     }
 
     fn wake_first(&self) {
@@ -173,18 +208,21 @@ impl Core {
     /// Changes the settings in place: what has been used stays used, who waits goes on waiting. With another mode the
     /// count begins anew, and who waited goes.
     pub(super) fn change(&self, now: Duration, settings: RateLimitSettings) {
-        let mut inner = self.0.lock();
+        let mut guard = self.0.lock();
+        let inner = &mut *guard;
         let same_mode = inner.settings.mode == settings.mode;
         let same_period = inner.settings.period == settings.period;
         inner.settings = settings;
         match &mut inner.decision {
-            Decision::Smooth(gcra) if same_mode => gcra.change(&settings),
+            Decision::Smooth(gcra) if same_mode => gcra.change(now, &settings),
             Decision::Cycles(cycles) if same_mode && same_period => cycles.change_limit(now, settings.limit),
-            decision => *decision = Decision::of(&settings),
+            decision => {
+                *decision = Decision::of(&settings);
+                inner.epoch += 1;
+            }
         }
-        let everybody = !same_mode;
-        drop(inner);
-        if everybody {
+        drop(guard);
+        if !same_mode {
             while let Some(waker) = self.pop() {
                 waker.wake();
             }

@@ -21,7 +21,12 @@ impl Cycles {
 
     /// The number of the present period.
     pub fn cycle(&self, now: Duration) -> u64 {
-        (nanos(now) / self.period).max(self.cycle)
+        self.cycle_of(now).max(self.cycle)
+    }
+
+    /// The number of the period that `time` is in.
+    pub(super) fn cycle_of(&self, time: Duration) -> u64 {
+        nanos(time) / self.period
     }
 
     /// Permissions there are now; negative while later ones are reserved.

@@ -29,6 +29,19 @@ pub(super) struct Gcra {
     next: u128,
     /// By how much calls that waited were let run late, as long as no pause has made up for it.
     late: u128,
+    /// When those that were served last began to be, while their turns can be given back.
+    returnable: Option<u128>,
+}
+
+/// What comes of serving the first of those that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    /// It is not due.
+    NotYet,
+    /// It goes, and the turns of those that went before it can no longer be given back.
+    Anew,
+    /// It goes, and so did others just now.
+    Too,
 }
 
 impl Gcra {
@@ -41,6 +54,7 @@ impl Gcra {
             tick: TICK.as_nanos() * limit,
             next: 0,
             late: 0,
+            returnable: None,
         }
     }
 
@@ -59,6 +73,7 @@ impl Gcra {
         if now > self.next {
             self.late = self.late.saturating_sub(now - self.next);
             self.next = now;
+            self.returnable = None;
         }
         if self.next + self.late > now + self.tolerance {
             return Err(self.time(self.next + self.late - self.tolerance));
@@ -74,26 +89,40 @@ impl Gcra {
     }
 
     /// Lets the first of those that wait through, if it is due.
-    pub(super) fn serve(&mut self, now: Duration) -> bool {
+    pub(super) fn serve(&mut self, now: Duration) -> Served {
         let now = self.units(now);
-        let due = self.next + self.tick <= now + self.tolerance;
-        if due {
-            self.next = self.next.max(now.saturating_sub(self.tick)) + self.cell;
-            self.late = self.tick;
+        if self.next + self.tick > now + self.tolerance {
+            return Served::NotYet;
         }
-        due
+        let at_least = now.saturating_sub(self.tick);
+        let too = self.next >= at_least && self.returnable.is_some_and(|since| now <= since + self.tick);
+        self.next = self.next.max(at_least) + self.cell;
+        self.late = self.tick;
+        if too {
+            return Served::Too;
+        }
+        self.returnable = Some(now);
+        Served::Anew
     }
 
-    /// A call that was let through was not made.
-    pub(super) fn give_back(&mut self) {
-        self.next = self.next.saturating_sub(self.cell);
+    /// A call that was served was not made. Whether that counts: only within a tick, and before a pause. By then the
+    /// turn is lost, as if nobody had waited for it; else those kept for later would add up to more than a burst.
+    pub(super) fn give_back(&mut self, now: Duration) -> bool {
+        let now = self.units(now);
+        let counts = self.returnable.is_some_and(|since| now <= since + self.tick);
+        if counts {
+            self.next = self.next.saturating_sub(self.cell);
+        }
+        counts
     }
 
-    /// Takes over other settings; what has been used up stays used up.
-    pub(super) fn change(&mut self, settings: &RateLimitSettings) {
+    /// Takes over other settings. So many calls of the burst as have been used up stay used up, to come back at the new
+    /// rate; all of it at most.
+    pub(super) fn change(&mut self, now: Duration, settings: &RateLimitSettings) {
         let changed = Self::new(settings);
-        let scale = |units: u128| units / self.limit * changed.limit;
-        *self = Self { next: scale(self.next), late: scale(self.late), ..changed };
+        let used = self.next.saturating_sub(self.units(now)) * changed.cell / self.cell;
+        let next = changed.units(now) + used.min(changed.tolerance + changed.cell);
+        *self = Self { next, late: self.late / self.limit * changed.limit, ..changed };
     }
 
     /// How many calls would be let through now, one after the other.
@@ -138,7 +167,7 @@ mod tests {
                 }
                 if waiting > 0 && gcra.due(0) <= now + Duration::from_millis(3) {
                     now = now.max(gcra.due(0)) + Duration::from_nanos(late);
-                    while waiting > 0 && gcra.serve(now) {
+                    while waiting > 0 && gcra.serve(now) != Served::NotYet {
                         waiting -= 1;
                         admitted.push(now);
                     }
@@ -178,9 +207,23 @@ mod tests {
         let mut gcra = Gcra::new(&settings(1, 1));
         let now = Duration::from_secs(7);
         gcra.take(now).unwrap();
-        gcra.change(&settings(10, 1));
-        assert_eq!(gcra.take(now), Err(Duration::from_secs(8)));
+        gcra.change(now, &settings(10, 1));
+        assert_eq!(gcra.take(now), Err(Duration::from_millis(7100)));
         gcra.take(Duration::from_secs(8)).unwrap();
         assert_eq!(gcra.take(Duration::from_secs(8)), Err(Duration::from_millis(8100)));
+    }
+
+    #[test]
+    fn a_burst_used_up_at_a_low_rate_does_not_block_a_higher_one() {
+        // One a minute, an hour's worth at once; then one a second.
+        let slow = RateLimitSettings { burst: 60, ..RateLimitSettings::new(1, Duration::from_secs(60)) };
+        let mut gcra = Gcra::new(&slow);
+        let now = Duration::from_secs(7);
+        while gcra.take(now).is_ok() {}
+        gcra.change(now, &settings(1, 60));
+        assert_eq!(gcra.take(now), Err(Duration::from_secs(8)));
+        // Nor does a burst that is made smaller.
+        gcra.change(now, &settings(1, 1));
+        assert_eq!(gcra.take(now), Err(Duration::from_secs(8)));
     }
 }

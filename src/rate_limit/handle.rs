@@ -28,6 +28,16 @@ pub enum RateLimitEvent {
     },
     /// The settings were changed while running.
     SettingsChanged,
+    /// The store of a shared limiter does not answer: from now on the local share.
+    StoreAway {
+        /// What kind of failure it was.
+        why: super::StoreFailure,
+    },
+    /// The store of a shared limiter answers again.
+    StoreBack {
+        /// How long the local share was kept to.
+        away_for: Duration,
+    },
 }
 
 /// What a rate limiter looks like at one moment.

@@ -38,7 +38,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(name: Name, settings: RateLimitSettings) -> Self {
+    pub(super) fn new(name: Name, settings: RateLimitSettings) -> Self {
         Self {
             name,
             clock: Clock::start(),
@@ -108,8 +108,8 @@ impl<K: Eq + Hash + Clone + Display> RateLimits<K> {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct RateLimitBuilder {
-    name: Name,
-    settings: RateLimitSettings,
+    pub(super) name: Name,
+    pub(super) settings: RateLimitSettings,
 }
 
 impl RateLimit<()> {

@@ -87,8 +87,12 @@ mod future;
 mod gcra;
 mod handle;
 mod layer;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod service;
 mod settings;
+pub mod shared;
+mod store;
 mod turn;
 
 pub use self::{
@@ -97,4 +101,6 @@ pub use self::{
     layer::{RateLimitBuilder, RateLimitLayer, RateLimits},
     service::RateLimit,
     settings::{Mode, RateLimitSettings},
+    shared::{SharedRateLimit, SharedRateLimitLayer},
+    store::{Decision, Question, Store, StoreError, StoreFailure},
 };

@@ -31,7 +31,7 @@ pub(super) struct Turn {
 #[derive(Clone, Copy, Debug)]
 enum Held {
     Place(Place),
-    Reserved,
+    Reserved { at: Duration, epoch: u64 },
 }
 
 /// What asking for a turn comes to, if it is not refused.
@@ -51,7 +51,7 @@ impl Turn {
         match shared.core.ask(now, deadline, cx.waker()) {
             Asked::Go => Ok(Asking::Go),
             Asked::Queued { place, due } => wait(Held::Place(place), due),
-            Asked::Reserved { at } => wait(Held::Reserved, Some(at)),
+            Asked::Reserved { at, epoch } => wait(Held::Reserved { at, epoch }, Some(at)),
             Asked::Refused { at } => Err(shared.refuse(now, at)),
         }
     }
@@ -62,7 +62,7 @@ impl Turn {
         loop {
             let due = match this.held {
                 None => return Poll::Ready(()),
-                Some(Held::Reserved) => *this.due,
+                Some(Held::Reserved { at, .. }) => Some(*at),
                 Some(Held::Place(place)) => match this.shared.core.poll(this.shared.clock.now(), *place, cx.waker()) {
                     Stands::Go => {
                         *this.held = None;
@@ -81,7 +81,7 @@ impl Turn {
             if !timer.poll_elapsed(cx) {
                 return Poll::Pending;
             }
-            if let Some(Held::Reserved) = this.held {
+            if let Some(Held::Reserved { .. }) = this.held {
                 *this.held = None;
             } else {
                 *this.due = None;
@@ -97,7 +97,7 @@ impl PinnedDrop for Turn {
         let now = this.shared.clock.now();
         match this.held.take() {
             Some(Held::Place(place)) => this.shared.core.leave(now, place),
-            Some(Held::Reserved) => this.shared.core.give_back(now),
+            Some(Held::Reserved { at, epoch }) => this.shared.core.give_back(now, at, epoch),
             None => {}
         }
     }

@@ -127,6 +127,11 @@ contract! {
     retry: [RetryLayer] retry, retry_of_what_is_not_clone, retry, Rejected;
     fallback_to_a_function: [FallbackLayer] fallback_function, fallback_function, fallback, Rejected;
     fallback_to_a_service: [FallbackLayer] fallback_service, fallback_service_of_what_is_not_clone, fallback, Rejected;
+    bulkhead: [BulkheadLayer] bulkhead, bulkhead, bulkhead, Rejected;
+    bulkhead_with_a_queue: [BulkheadLayer] bulkhead_with_queue, bulkhead_with_queue, bulkhead, Rejected;
+    rate_limit: [RateLimitLayer] rate_limit, rate_limit, rate_limit, Rejected;
+    shared_rate_limit: [SharedRateLimitLayer]
+        shared_rate_limit, shared_rate_limit, shared_rate_limit, Rejected;
     boundary: [BoundaryLayer] boundary, boundary, stateless, Rejected;
     // It rejects nothing, so its error is that of the service below.
     ready: [ReadyLayer] ready, ready, stateless, Infallible;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use steadfast::{
     RejectedKind,
+    bulkhead::BulkheadLayer,
     circuit_breaker::{CircuitBreakerLayer, State},
     fallback::FallbackLayer,
+    rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
     retry::RetryLayer,
     timeout::TimeoutLayer,
 };
@@ -14,7 +16,7 @@ use tower::{Layer, ServiceExt};
 use crate::{
     clock,
     mock::{Act, Answer, End, Fault, Mock, Request},
-    subjects::{LIMIT, Over, Stack, WAIT},
+    subjects::{Away, LIMIT, Over, Stack, WAIT},
 };
 
 /// Calls through six services: two made by the layer, two made by a clone of it, a clone of each of the first two.
@@ -88,6 +90,61 @@ where
     by_all(&layer, &Mock::answering()).await;
     assert_eq!(layer.handle().taken(), 6);
     assert_eq!(new().handle().taken(), 0, "another layer has a state of its own");
+}
+
+/// One set of places and one count.
+pub(crate) async fn bulkhead(new: fn() -> BulkheadLayer) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    handle.change(|settings| (settings.max_concurrent, settings.max_waiting) = (1, 0)).unwrap();
+    let permit = handle.try_acquire().unwrap();
+    let inner = Mock::answering();
+    for outcome in by_all(&layer, &inner).await {
+        let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(rejected.kind(), RejectedKind::BulkheadFull);
+    }
+    made_before.clone().oneshot(Request(1)).await.unwrap_err();
+    assert_eq!((inner.calls(), layer.handle().snapshot().refused_full), (0, 7));
+    assert_eq!((handle.snapshot().running, new().handle().snapshot().running), (1, 0), "another layer has its own");
+    drop(permit);
+    made_before.oneshot(Request(1)).await.unwrap();
+}
+
+/// One count of calls.
+pub(crate) async fn rate_limit(new: fn() -> RateLimitLayer) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    let hour = Duration::from_secs(3600);
+    handle.change(|settings| (settings.period, settings.burst, settings.max_wait) = (hour, 3, Duration::ZERO)).unwrap();
+    made_before.clone().oneshot(Request(1)).await.unwrap();
+    let inner = Mock::answering();
+    assert_eq!(by_all(&layer, &inner).await.iter().filter(|outcome| outcome.is_ok()).count(), 2);
+    let outcome = made_before.oneshot(Request(1)).await;
+    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rejected.kind(), RejectedKind::RateLimited);
+    assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
+    assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
+}
+
+/// One local share, and one presence of the store.
+pub(crate) async fn shared_rate_limit(new: fn() -> SharedRateLimitLayer<Away>) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    let hour = Duration::from_secs(3600);
+    let edit = |rate: &mut RateLimitSettings| (rate.period, rate.burst, rate.max_wait) = (hour, 3, Duration::ZERO);
+    handle.change(|settings| edit(&mut settings.rate)).unwrap();
+    made_before.clone().oneshot(Request(1)).await.unwrap();
+    let inner = Mock::answering();
+    assert_eq!(by_all(&layer, &inner).await.iter().filter(|outcome| outcome.is_ok()).count(), 2);
+    let outcome = made_before.oneshot(Request(1)).await;
+    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rejected.kind(), RejectedKind::RateLimited);
+    assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
+    assert_eq!((handle.snapshot().went_away, handle.snapshot().local_calls), (1, 8), "one found out for all");
+    assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
 }
 
 /// There is none to share.

@@ -2,14 +2,21 @@
 //! which the suite names for each of them and not all need.
 #![expect(clippy::extra_unused_type_parameters)]
 
-use std::time::Duration;
+use std::{
+    future::{self, Ready},
+    time::Duration,
+};
 
 use steadfast::{
     DefaultClassify, IntoLayerError,
     backoff::Backoff,
     boundary::BoundaryLayer,
+    bulkhead::{Bulkhead, BulkheadLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
+    rate_limit::{
+        Decision, Question, RateLimit, RateLimitLayer, SharedRateLimitLayer, Store, StoreError, StoreFailure,
+    },
     ready::ReadyLayer,
     retry::{CloneRequest, Retry, RetryLayer},
     timeout::{Timeout, TimeoutLayer},
@@ -86,6 +93,35 @@ pub(crate) fn fallback_service_of_what_is_not_clone<E>() -> ToService<E, NoCopy>
     Fallback::service(Mock::spare()).copy_with(no_copy as NoCopy).build()
 }
 
+pub(crate) fn bulkhead<E>() -> BulkheadLayer {
+    Bulkhead::builder(25).build().unwrap()
+}
+
+/// One at a time, so that whoever comes second waits.
+pub(crate) fn bulkhead_with_queue<E>() -> BulkheadLayer {
+    Bulkhead::builder(1).max_waiting(10).max_wait(LIMIT).build().unwrap()
+}
+
+pub(crate) fn rate_limit<E>() -> RateLimitLayer {
+    RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).build().unwrap()
+}
+
+/// A store that is always away, so that the local share decides.
+#[derive(Debug)]
+pub(crate) struct Away;
+
+impl Store for Away {
+    type Take = Ready<Result<Decision, StoreError>>;
+
+    fn take(&self, _: Question) -> Self::Take {
+        future::ready(Err(StoreError::new(StoreFailure::Unreachable, "always")))
+    }
+}
+
+pub(crate) fn shared_rate_limit<E>() -> SharedRateLimitLayer<Away> {
+    RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).store(Away, 1).build().unwrap()
+}
+
 pub(crate) fn boundary<E>() -> BoundaryLayer {
     BoundaryLayer
 }
@@ -95,20 +131,20 @@ pub(crate) fn ready<E>() -> ReadyLayer {
 }
 
 /// All of them, the outermost first.
-pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, ReadyLayer, BoundaryLayer);
+pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, Protection);
+/// Those that take requests of any kind.
+type Protection = (BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
 
-pub(crate) fn stack<E>() -> Stack<E> {
-    (fallback_service::<E>(), timeout::<E>(), retry::<E>(), circuit_breaker::<E>(), ready::<E>(), boundary::<E>())
+fn protection<E>() -> Protection {
+    (bulkhead::<E>(), rate_limit::<E>(), ready::<E>(), boundary::<E>())
 }
 
-type StackWithoutClone<E> = (
-    ToService<E, NoCopy>,
-    TimeoutLayer,
-    RetryLayer<DefaultClassify, NoCopy>,
-    CircuitBreakerLayer,
-    ReadyLayer,
-    BoundaryLayer,
-);
+pub(crate) fn stack<E>() -> Stack<E> {
+    (fallback_service::<E>(), timeout::<E>(), retry::<E>(), circuit_breaker::<E>(), protection::<E>())
+}
+
+type StackWithoutClone<E> =
+    (ToService<E, NoCopy>, TimeoutLayer, RetryLayer<DefaultClassify, NoCopy>, CircuitBreakerLayer, Protection);
 
 pub(crate) fn stack_of_what_is_not_clone<E>() -> StackWithoutClone<E> {
     (
@@ -116,7 +152,6 @@ pub(crate) fn stack_of_what_is_not_clone<E>() -> StackWithoutClone<E> {
         timeout::<E>(),
         retry_of_what_is_not_clone::<E>(),
         circuit_breaker::<E>(),
-        ready::<E>(),
-        boundary::<E>(),
+        protection::<E>(),
     )
 }

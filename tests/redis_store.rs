@@ -1,0 +1,254 @@
+//! The Redis store against a real `redis-server`, shared by four real processes.
+#![allow(clippy::disallowed_methods, clippy::explicit_write)]
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use steadfast::rate_limit::{RateLimit, redis::RedisStore};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+const SECOND: Duration = Duration::from_secs(1);
+const URL: &str = "STEADFAST_TEST_REDIS_URL";
+const WAIT: &str = "STEADFAST_TEST_MAX_WAIT_MS";
+
+fn program() -> Option<PathBuf> {
+    let found = env::split_paths(&env::var_os("PATH")?).map(|path| path.join("redis-server")).find(|at| at.is_file());
+    if found.is_none() {
+        assert!(!env::var("STEADFAST_CI").is_ok_and(|ci| ci == "1"), "no redis-server in CI");
+        let reason = "there is no redis-server on the PATH";
+        // Not by `eprintln`, which is kept from the screen while a test passes.
+        writeln!(io::stderr(), "SKIPPED: {reason}").unwrap();
+    }
+    found
+}
+
+/// A server on a port of its own, in a folder of its own; killed with it.
+struct Server {
+    program: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    process: Child,
+}
+
+impl Server {
+    async fn start(program: PathBuf) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = env::temp_dir().join(format!("steadfast-redis-{}-{port}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let process = Self::spawn(&program, &folder, port);
+        let server = Self { program, folder, port, process };
+        server.answers().await;
+        server
+    }
+
+    fn spawn(program: &PathBuf, folder: &PathBuf, port: u16) -> Child {
+        Command::new(program)
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string(), "--dir"])
+            .arg(folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    async fn answers(&self) {
+        let store = RedisStore::new(&self.url()).unwrap();
+        let connected = async {
+            while store.connect().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SECOND * 20, connected).await.expect("the server answers");
+    }
+
+    /// Like `kill -9`.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    async fn start_again(&mut self) {
+        self.process = Self::spawn(&self.program, &self.folder, self.port);
+        self.answers().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
+}
+
+/// What a worker process does; without the environment of one, nothing. Ends when its output is closed.
+#[tokio::test]
+async fn worker() {
+    let Ok(url) = env::var(URL) else { return };
+    let wait: u64 = env::var(WAIT).unwrap().parse().unwrap();
+    let store = RedisStore::new(&url).unwrap();
+    store.connect().await.unwrap();
+    let layer = RateLimit::builder(100, SECOND)
+        .name("shared")
+        .burst(10)
+        .max_wait(Duration::from_millis(wait))
+        .store(store, 4)
+        .store_timeout(Duration::from_millis(250))
+        .probe_interval(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    let handle = layer.handle();
+    let caller = || async {
+        loop {
+            let line = match handle.acquire().await {
+                Ok(()) => format!("admitted {}", micros()),
+                // A caller that tries is refused by right; one that waits never has to be.
+                Err(_) if wait == 0 => {
+                    tokio::time::sleep(Duration::from_millis(4)).await;
+                    continue;
+                }
+                Err(error) => format!("error {error}"),
+            };
+            if writeln!(io::stderr(), "{line}").is_err() {
+                return;
+            }
+        }
+    };
+    let callers = if wait == 0 { 1 } else { 16 };
+    let ended = futures::future::select_all((0..callers).map(|_| Box::pin(caller())));
+    let _ = tokio::time::timeout(SECOND * 60, ended).await;
+}
+
+#[derive(Default)]
+struct Seen {
+    admitted: Vec<u64>,
+    errors: Vec<String>,
+}
+
+/// Four processes that hammer one limit, and what they say. Killed when dropped.
+struct Workers {
+    processes: Vec<tokio::process::Child>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Workers {
+    async fn start(url: &str, max_wait_ms: u64) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let mut processes = Vec::new();
+        for _ in 0..4 {
+            let mut process = tokio::process::Command::new(env::current_exe().unwrap())
+                .args(["worker", "--exact", "--nocapture"])
+                .env(URL, url)
+                .env(WAIT, max_wait_ms.to_string())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let mut seen = seen.lock().unwrap();
+                    match line.strip_prefix("admitted ").and_then(|at| at.parse().ok()) {
+                        Some(at) => seen.admitted.push(at),
+                        None => seen.errors.push(line),
+                    }
+                }
+            });
+            processes.push(process);
+        }
+        let workers = Self { processes, seen };
+        // All four are there, and the burst is used up.
+        while workers.count(0, u64::MAX) < 100 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(SECOND).await;
+        workers
+    }
+
+    fn count(&self, from: u64, to: u64) -> usize {
+        self.seen.lock().unwrap().admitted.iter().filter(|at| (from..to).contains(at)).count()
+    }
+
+    /// How many are admitted in the next `seconds`.
+    async fn during(&self, seconds: u64) -> usize {
+        let from = micros();
+        let to = from + seconds * 1_000_000;
+        // What was printed before the end has been read some time after it.
+        tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(500)).await;
+        self.count(from, to)
+    }
+
+    async fn stop(mut self) {
+        for process in &mut self.processes {
+            assert!(process.try_wait().unwrap().is_none(), "a worker has ended");
+            process.kill().await.unwrap();
+        }
+        let errors = std::mem::take(&mut self.seen.lock().unwrap().errors);
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_that_try_share_a_limit() {
+    let Some(program) = program() else { return };
+    let server = Server::start(program).await;
+    let test = async {
+        let workers = Workers::start(&server.url(), 0).await;
+        let admitted = workers.during(5).await;
+        writeln!(io::stderr(), "trying callers of four processes: {admitted} in 5 s").unwrap();
+        assert!((490..=510).contains(&admitted), "{admitted} in 5 s");
+        workers.stop().await;
+    };
+    tokio::time::timeout(SECOND * 60, test).await.expect("in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_share_a_limit_keep_to_their_shares_without_the_server_and_share_again() {
+    let Some(program) = program() else { return };
+    let mut server = Server::start(program).await;
+    let test = async {
+        let workers = Workers::start(&server.url(), 5000).await;
+        let shared = workers.during(5).await;
+        server.kill();
+        // Those who wait have turns that the server had reserved; then the shares: 4 times 25/s.
+        tokio::time::sleep(SECOND * 2).await;
+        let alone = workers.during(4).await;
+        server.start_again().await;
+        tokio::time::sleep(SECOND * 2).await;
+        let again = workers.during(5).await;
+        writeln!(
+            io::stderr(),
+            "waiting callers of four processes: {shared} in 5 s, {alone} in 4 s without the server, then {again} in 5 s"
+        )
+        .unwrap();
+        assert!((490..=510).contains(&shared), "{shared} in 5 s");
+        assert!((392..=408).contains(&alone), "{alone} in 4 s without the server");
+        assert!((490..=510).contains(&again), "{again} in 5 s with the server again");
+        workers.stop().await;
+    };
+    tokio::time::timeout(SECOND * 90, test).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_without_showing_it() {
+    let error = RedisStore::new("http://user:secret@host/").unwrap_err();
+    assert_eq!(error.field(), "url");
+    assert!(!error.to_string().contains("secret"));
+}
