@@ -5,6 +5,8 @@ mod future;
 mod gcra;
 mod handle;
 mod layer;
+#[cfg(all(test, steadfast_loom))]
+mod loom_core;
 mod service;
 mod settings;
 mod turn;
