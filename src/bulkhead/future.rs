@@ -91,25 +91,26 @@ where
                 // ## Waiting => Readying, or refused
                 StateProj::Waiting { turn, since, ahead, timer } => {
                     let (_, _, shared) = this.waiting.as_ref().expect("a call that waits has not been made");
-                    let permit = match turn.poll(cx) {
-                        Poll::Ready(permit) => {
-                            shared.served(time::now().saturating_duration_since(*since), *ahead);
-                            permit
-                        }
+                    let given = match turn.poll(cx) {
+                        Poll::Ready(permit) => Some(permit),
                         Poll::Pending => {
                             let Some(timer) = timer.as_pin_mut() else { return Poll::Pending };
                             if !timer.poll_elapsed(cx) {
                                 return Poll::Pending;
                             }
-                            match turn.give_up() {
-                                Some(permit) => permit,
-                                None => {
-                                    let rejected = shared.refuse(Refused::WaitedTooLong);
-                                    *this.waiting = None;
-                                    return Poll::Ready(Err(rejected.into()));
-                                }
-                            }
+                            turn.give_up()
                         }
+                    };
+                    let now = time::now();
+                    if given.is_some() {
+                        shared.served(now.saturating_duration_since(*since), *ahead);
+                    }
+                    // A place that comes after the deadline is for somebody else.
+                    let in_time = context::deadline().is_none_or(|deadline| now < deadline);
+                    let Some(permit) = given.filter(|_| in_time) else {
+                        let rejected = shared.refuse(Refused::WaitedTooLong);
+                        *this.waiting = None;
+                        return Poll::Ready(Err(rejected.into()));
                     };
                     *this.permit = Some(permit);
                     this.state.set(State::Readying);

@@ -81,6 +81,8 @@ mod future;
 mod handle;
 mod hold;
 mod layer;
+#[cfg(all(test, steadfast_loom))]
+mod loom_core;
 mod permit;
 mod service;
 mod settings;

@@ -155,12 +155,13 @@ impl Core {
         }
     }
 
-    /// A permission reserved for `at` is not used. It is worth something until the end of the period it is of.
+    /// A permission reserved for `at` is not used. It can be had again unless its period is over or one of a later
+    /// period is reserved: the next call would get another one of that.
     pub(super) fn give_back(&self, now: Duration, at: Duration, epoch: u64) {
         let inner = &mut *self.0.lock();
         if let Decision::Cycles(cycles) = &mut inner.decision
             && inner.epoch == epoch
-            && cycles.cycle(now) <= cycles.cycle_of(at)
+            && cycles.last_reserved(now) == cycles.cycle_of(at)
         {
             cycles.give_back(now, 1);
         }

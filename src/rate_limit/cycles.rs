@@ -37,6 +37,12 @@ impl Cycles {
         if passed == 0 { self.permissions } else { self.permissions.saturating_add(brought).min(self.limit) }
     }
 
+    /// The number of the last period of which permissions are taken; at least the present one.
+    pub(super) fn last_reserved(&self, now: Duration) -> u64 {
+        let debt = self.available(now).min(0).unsigned_abs();
+        self.cycle(now).saturating_add(debt.div_ceil(self.limit.unsigned_abs()))
+    }
+
     /// How long a call for `permits` has to wait, without taking them.
     pub fn wait(&self, now: Duration, permits: u32) -> Duration {
         let missing = i64::from(permits) - self.available(now);

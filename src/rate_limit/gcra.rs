@@ -2,8 +2,9 @@
 //!
 //! GCRA keeps one number, the theoretical time of the next call; a call may come up to a tolerance (the burst) before
 //! it. Calls that wait are charged at their theoretical time, not when their timer has woken them, or the rate would
-//! fall short by the timer's rounding. In exchange they come due one timer tick later than the tolerance allows, and
-//! so does who comes after them until a pause, which keeps `limit + burst` a bound over any period.
+//! fall short by the timer's rounding. In exchange they come due later than the tolerance allows, by as many calls as go
+//! in one timer tick, and so does who comes after them until a pause, which keeps `limit + burst` a bound over any
+//! period. (Where a burst is less than goes in a tick, those that wait are let through at less than the limit.)
 //!
 //! Time is counted in units of 1/limit nanoseconds, of which a call takes as many as the period has nanoseconds: there
 //! is nothing to round, at any rate.
@@ -25,6 +26,8 @@ pub(super) struct Gcra {
     tolerance: u128,
     /// A timer's tick.
     tick: u128,
+    /// The whole calls' time in a tick, by which those that wait come due later.
+    margin: u128,
     /// The theoretical time of the next call.
     next: u128,
     /// By how much calls that waited were let run late, as long as no pause has made up for it.
@@ -52,6 +55,7 @@ impl Gcra {
             cell,
             tolerance: cell * u128::from(settings.burst - 1),
             tick: TICK.as_nanos() * limit,
+            margin: TICK.as_nanos() * limit / cell * cell,
             next: 0,
             late: 0,
             returnable: None,
@@ -85,19 +89,19 @@ impl Gcra {
     /// When a call will be let through that waits behind `ahead` others.
     pub(super) fn due(&self, ahead: usize) -> Duration {
         let theoretical = self.next + self.cell * ahead as u128;
-        self.time((theoretical + self.tick).saturating_sub(self.tolerance))
+        self.time((theoretical + self.margin).saturating_sub(self.tolerance))
     }
 
     /// Lets the first of those that wait through, if it is due.
     pub(super) fn serve(&mut self, now: Duration) -> Served {
         let now = self.units(now);
-        if self.next + self.tick > now + self.tolerance {
+        if self.next + self.margin > now + self.tolerance {
             return Served::NotYet;
         }
         let at_least = now.saturating_sub(self.tick);
         let too = self.next >= at_least && self.returnable.is_some_and(|since| now <= since + self.tick);
         self.next = self.next.max(at_least) + self.cell;
-        self.late = self.tick;
+        self.late = self.margin;
         if too {
             return Served::Too;
         }

@@ -87,6 +87,8 @@ mod future;
 mod gcra;
 mod handle;
 mod layer;
+#[cfg(all(test, steadfast_loom))]
+mod loom_core;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod service;

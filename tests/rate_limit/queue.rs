@@ -1,0 +1,160 @@
+//! Those that wait: their order, and what becomes of the turn of one that leaves.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
+};
+
+use futures::FutureExt;
+use steadfast::rate_limit::{RateLimit, RateLimitHandle};
+use tower::{Layer, ServiceExt};
+
+use crate::support::{EVER, Log, MS, SECOND, advance, per_second, retry_after, settle, sleep, start};
+
+#[tokio::test(start_paused = true)]
+async fn who_came_first_is_first() {
+    let (layer, log) = (per_second(100, 3), Log::new());
+    for number in 0..50 {
+        start(&layer, &log, number).await;
+    }
+    sleep(SECOND).await;
+    assert_eq!(log.numbers(), (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_overtakes_who_waits() {
+    let (layer, log) = (per_second(10, 1), Log::new());
+    start(&layer, &log, 0).await;
+    start(&layer, &log, 1).await;
+    // The turn is there, but it is that of the one that waits, which has not been woken yet.
+    advance(100 * MS).await;
+    retry_after(layer.handle().try_acquire());
+    settle().await;
+    assert_eq!(log.numbers(), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_left_passes_on_wherever_it_was() {
+    for left in 1..6 {
+        let (layer, log) = (per_second(10, 1), Log::new());
+        let mut tasks = Vec::new();
+        for number in 0..6 {
+            tasks.push(start(&layer, &log, number).await);
+        }
+        sleep(50 * MS).await;
+        tasks[left as usize].abort();
+        settle().await;
+        assert_eq!(layer.handle().snapshot().waiting, 4);
+        sleep(SECOND).await;
+        assert_eq!(log.numbers(), (0..6).filter(|number| *number != left).collect::<Vec<_>>());
+        assert_eq!(log.millis(), [0, 100, 200, 300, 400], "{left} left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_at_any_await_point_costs_nobody_a_turn() {
+    for polls in 0..4 {
+        let (layer, log) = (per_second(10, 1), Log::new());
+        layer.handle().try_acquire().unwrap();
+        let mut call = Box::pin(layer.layer(log.clone()).oneshot(1));
+        if polls > 0 {
+            assert!(futures::poll!(call.as_mut()).is_pending());
+        }
+        start(&layer, &log, 2).await;
+        start(&layer, &log, 3).await;
+        if polls > 1 {
+            sleep(99 * MS).await;
+            assert!(futures::poll!(call.as_mut()).is_pending(), "too early");
+        }
+        if polls > 2 {
+            // Its turn has come, and been given to it because somebody asked.
+            sleep(MS).await;
+            retry_after(layer.handle().try_acquire());
+            assert_eq!(layer.handle().snapshot().waiting, 2);
+        }
+        drop(call);
+        sleep(SECOND).await;
+        assert_eq!(log.numbers(), [2, 3]);
+        assert_eq!(log.millis(), [100, 200], "after {polls} polls");
+        assert_eq!(layer.handle().snapshot().waiting, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_in_line_that_does_not_ask_holds_up_nobody_who_comes() {
+    let (layer, log) = (per_second(10, 1), Log::new());
+    layer.handle().try_acquire().unwrap();
+    let mut slow = Box::pin(layer.layer(log.clone()).oneshot(1));
+    assert!(futures::poll!(slow.as_mut()).is_pending());
+    start(&layer, &log, 2).await;
+    sleep(150 * MS).await;
+    assert_eq!(log.numbers(), [], "the timer is that of the slow one");
+    // Who comes sees that its time is over, and lets it go; the next one has the timer from now on.
+    let wait = retry_after(layer.handle().try_acquire());
+    assert!(wait >= 150 * MS, "{wait:?}");
+    sleep(110 * MS).await;
+    assert_eq!(log.numbers(), [2]);
+    assert_eq!(slow.await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_are_given_back_long_after_they_came_do_not_add_up() {
+    let (layer, log) = (per_second(100, 1), Log::new());
+    layer.handle().try_acquire().unwrap();
+    let mut held = Vec::new();
+    for number in 0..50 {
+        let mut call = Box::pin(layer.layer(log.clone()).oneshot(number));
+        assert!(futures::poll!(call.as_mut()).is_pending());
+        held.push(call);
+        // Somebody else asks, so that they go although nobody polls them.
+        sleep(11 * MS).await;
+        retry_after(layer.handle().try_acquire());
+    }
+    sleep(5 * MS).await;
+    let mut let_through = 0;
+    for call in held {
+        drop(call);
+        let_through += u32::from(layer.handle().try_acquire().is_ok());
+    }
+    assert!(let_through <= 2, "{let_through} calls at once, of a burst of 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_are_due_go_at_one_wake_up() {
+    let (layer, log) = (per_second(5000, 6), Log::new());
+    let tasks: Vec<_> = (0..1000).map(|number| tokio::spawn(layer.layer(log.clone()).oneshot(number))).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let mut in_each = std::collections::BTreeMap::new();
+    log.millis().into_iter().for_each(|at| *in_each.entry(at).or_insert(0) += 1);
+    // Five a millisecond, at two hundred wake-ups.
+    assert!(in_each.len() <= 202 && in_each.values().skip(2).rev().skip(1).all(|calls| *calls == 5), "{in_each:?}");
+    assert_eq!(log.numbers(), (0..1000).collect::<Vec<_>>());
+}
+
+/// Reads the limiter when it is dropped, as a task does that owns a call in it.
+struct Reads(RateLimitHandle, Mutex<usize>);
+
+impl Wake for Reads {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Reads {
+    fn drop(&mut self) {
+        *self.1.lock().unwrap() += self.0.snapshot().waiting;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fault_11_a_waker_may_use_the_limiter_when_it_is_dropped() {
+    let layer = RateLimit::builder(1, SECOND).max_wait(EVER).build().unwrap();
+    layer.handle().try_acquire().unwrap();
+    let reads = || Waker::from(Arc::new(Reads(layer.handle(), Mutex::new(0))));
+    let mut call = Box::pin(layer.layer(Log::new()).oneshot(1));
+    for _ in 0..3 {
+        assert!(call.poll_unpin(&mut Context::from_waker(&reads())).is_pending());
+    }
+    drop(call);
+    assert_eq!(layer.handle().snapshot().waiting, 0);
+}
