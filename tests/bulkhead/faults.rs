@@ -88,7 +88,7 @@ async fn fault_20_full_is_full_and_not_a_timeout() {
     let _permit = layer.handle().try_acquire().unwrap();
     let (outcome, took) = timed(layer.layer(Work::default()).oneshot((1, MS))).await;
     let rejected = outcome.unwrap_err();
-    assert_eq!((rejected.kind(), took), (RejectedKind::BulkheadFull, 0 * MS));
+    assert_eq!((rejected.kind(), took), (RejectedKind::BulkheadFull, std::time::Duration::ZERO));
     assert_eq!(rejected.to_string(), "bulkhead `printer` is full");
     assert_eq!(layer.handle().snapshot().refused_full, 1);
     assert!(matches!(

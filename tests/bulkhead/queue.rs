@@ -49,7 +49,7 @@ async fn no_more_than_max_waiting_wait() {
     }
     let (outcome, took) = timed(layer.layer(work.clone()).oneshot((5, MS))).await;
     is_full(outcome);
-    assert_eq!((took, layer.handle().snapshot().refused_full), (0 * MS, 1));
+    assert_eq!((took, layer.handle().snapshot().refused_full), (std::time::Duration::ZERO, 1));
     sleep(SECOND + MS).await;
     // One has moved up, so there is room for one more.
     start(&layer, &work, (6, SECOND)).await;
@@ -90,7 +90,7 @@ async fn what_would_not_be_served_before_its_deadline_is_refused_at_once() {
     // Two wait; a third would be served in three seconds.
     let (outcome, took) = timed(with_deadline(2 * SECOND, layer.layer(work.clone()).oneshot((9, MS)))).await;
     is_full(outcome);
-    assert_eq!((took, layer.handle().snapshot().refused_hopeless), (0 * MS, 1));
+    assert_eq!((took, layer.handle().snapshot().refused_hopeless), (std::time::Duration::ZERO, 1));
     assert_eq!(counts(&layer.handle()), (1, 2), "it has left the queue");
     let served = with_deadline(4 * SECOND, layer.layer(work.clone()).oneshot((9, MS))).await;
     assert_eq!(served, Ok(9));
@@ -131,7 +131,8 @@ async fn what_was_slow_once_does_not_refuse_for_ever() {
 async fn a_deadline_that_is_over_is_refused_even_as_the_first_in_line() {
     let (layer, work) = (queue(Order::Fifo), Work::default());
     let _permit = layer.handle().try_acquire().unwrap();
-    let (outcome, took) = timed(with_deadline(0 * MS, layer.layer(work.clone()).oneshot((1, MS)))).await;
+    let (outcome, took) =
+        timed(with_deadline(std::time::Duration::ZERO, layer.layer(work.clone()).oneshot((1, MS)))).await;
     is_full(outcome);
-    assert_eq!((took, counts(&layer.handle())), (0 * MS, (1, 0)));
+    assert_eq!((took, counts(&layer.handle())), (std::time::Duration::ZERO, (1, 0)));
 }

@@ -8,7 +8,7 @@ use crate::support::{Log, MS, NS, SECOND, advance, per_second, retry_after, slee
 #[tokio::test(start_paused = true)]
 async fn after_exactly_the_time_named_a_call_is_let_through_and_not_a_nanosecond_earlier() {
     for (limit, burst) in [(1, 1), (3, 1), (7, 5), (300, 30), (999, 1), (5000, 500), (1_000_000, 1), (3, 50)] {
-        for max_wait in [0 * MS, NS] {
+        for max_wait in [std::time::Duration::ZERO, NS] {
             let layer = RateLimit::builder(limit, SECOND).burst(burst).max_wait(max_wait).build().unwrap();
             let log = Log::new();
             let mut refused = 0;
@@ -17,7 +17,7 @@ async fn after_exactly_the_time_named_a_call_is_let_through_and_not_a_nanosecond
                 let Err(rejected) = call().await else { continue };
                 refused += 1;
                 let wait = retry_after::<()>(Err(rejected));
-                assert!(wait > 0 * MS && wait <= SECOND, "{wait:?} at {limit}/s");
+                assert!(wait > std::time::Duration::ZERO && wait <= SECOND, "{wait:?} at {limit}/s");
                 // Who may wait for a nanosecond may come a nanosecond earlier.
                 let too_early = NS + max_wait;
                 advance(wait - too_early).await;
@@ -54,7 +54,7 @@ async fn what_would_wait_too_long_is_refused_at_once() {
     call().await.unwrap();
     // Its deadline is before its turn.
     let wait = retry_after(with_deadline(50 * MS, call()).await);
-    assert_eq!((wait, log.now()), (100 * MS, 0 * MS));
+    assert_eq!((wait, log.now()), (100 * MS, std::time::Duration::ZERO));
     start(&layer, &log, 1).await;
     start(&layer, &log, 2).await;
     // The third would be beyond `max_wait`, and there is no room for it either.
