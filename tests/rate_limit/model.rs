@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use steadfast::rate_limit::{Mode, RateLimit, RateLimitLayer};
 use tower::{Layer, ServiceExt};
 
-use crate::support::{EVER, Log, MS, settle, sleep, start};
+use crate::support::{EVER, Log, settle, sleep, start};
 
 #[derive(Clone, Debug)]
 enum Step {
