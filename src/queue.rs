@@ -10,7 +10,7 @@ pub(crate) struct Place {
     number: u64,
 }
 
-/// A list of values in the order in which they came. A slot takes 32 bytes next to its value; it grows to the most
+/// A list of values in the order in which they came. A slot takes 24 bytes next to its value; it grows to the most
 /// that ever waited at once, and gives that back when it runs empty.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {

@@ -198,6 +198,18 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_right_after_calls_that_were_served_late_does_not_exceed_the_bound() {
+        let mut gcra = Gcra::new(&settings(1000, 1));
+        gcra.take(Duration::ZERO).unwrap();
+        // A thousand and one calls within a second, each a timer's tick late: the limit and the burst.
+        for ms in 3..=1003 {
+            assert_ne!(gcra.serve(Duration::from_millis(ms)), Served::NotYet);
+        }
+        assert!(gcra.take(Duration::from_millis(1003)).is_err());
+        gcra.take(Duration::from_millis(1004)).unwrap();
+    }
+
+    #[test]
     fn a_burst_is_let_through_at_once_after_a_pause_and_no_more() {
         let mut gcra = Gcra::new(&settings(100, 10));
         let now = Duration::from_secs(7);
