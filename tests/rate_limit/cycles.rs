@@ -81,8 +81,10 @@ async fn nor_does_one_of_before_the_count_began_anew() {
     layer.handle().change(|settings| settings.period = SECOND / 2).unwrap();
     layer.handle().try_acquire().unwrap();
     let second = start(&layer, &log, 2).await;
-    sleep(600 * MS).await;
+    // The new period that its old time is in.
+    sleep(SECOND + 100 * MS).await;
     second.await.unwrap().unwrap();
+    layer.handle().try_acquire().unwrap();
     drop(call);
     assert_eq!(retry_after(layer.handle().try_acquire()), 400 * MS);
 }
@@ -98,4 +100,29 @@ async fn one_given_back_before_others_makes_no_second_one_of_theirs() {
     start(&layer, &log, 3).await;
     sleep(9 * SECOND).await;
     assert_eq!((log.numbers(), log.millis()), (vec![2, 3], vec![2000, 3000]), "one in a period");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_limit_is_that_of_the_next_period() {
+    for (limit, left) in [(9, 4), (2, 4)] {
+        let layer = cycles(5, 0);
+        layer.handle().try_acquire().unwrap();
+        layer.handle().change(|settings| settings.limit = limit).unwrap();
+        assert_eq!(layer.handle().snapshot().available, left, "the present one keeps its permissions");
+        sleep(SECOND).await;
+        assert_eq!(layer.handle().snapshot().available, u64::from(limit));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_given_back_makes_no_permission_beyond_a_lower_limit() {
+    let (layer, log) = (cycles(5, 5), Log::new());
+    (0..5).for_each(|_| layer.handle().try_acquire().unwrap());
+    let mut call = Box::pin(layer.layer(log.clone()).oneshot(1));
+    assert!(futures::poll!(call.as_mut()).is_pending());
+    sleep(SECOND + MS).await;
+    layer.handle().try_acquire().unwrap();
+    layer.handle().change(|settings| settings.limit = 1).unwrap();
+    drop(call);
+    assert_eq!(layer.handle().snapshot().available, 3, "as many as there were");
 }

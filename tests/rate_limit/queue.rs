@@ -1,7 +1,10 @@
 //! Those that wait: their order, and what becomes of the turn of one that leaves.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Wake, Waker},
 };
 
@@ -117,6 +120,49 @@ async fn turns_that_are_given_back_long_after_they_came_do_not_add_up() {
         let_through += u32::from(layer.handle().try_acquire().is_ok());
     }
     assert!(let_through <= 2, "{let_through} calls at once, of a burst of 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_given_back_after_a_pause_is_not_had_twice() {
+    let (layer, log) = (per_second(10, 1), Log::new());
+    layer.handle().try_acquire().unwrap();
+    let mut held = Box::pin(layer.layer(log.clone()).oneshot(1));
+    assert!(futures::poll!(held.as_mut()).is_pending());
+    sleep(150 * MS).await;
+    // Lets it go, although nobody polls it; then somebody else goes.
+    retry_after(layer.handle().try_acquire());
+    sleep(200 * MS).await;
+    layer.handle().try_acquire().unwrap();
+    drop(held);
+    assert_eq!(retry_after(layer.handle().try_acquire()), 100 * MS);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicU32);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_first_in_line_holds_a_timer() {
+    let (layer, log) = (per_second(10, 1), Log::new());
+    start(&layer, &log, 0).await;
+    start(&layer, &log, 1).await;
+    let wakes: [Arc<Wakes>; 3] = Default::default();
+    let mut behind: Vec<_> = (2..5).map(|number| Box::pin(layer.layer(log.clone()).oneshot(number))).collect();
+    for (call, wakes) in behind.iter_mut().zip(&wakes) {
+        assert!(call.poll_unpin(&mut Context::from_waker(&Waker::from(Arc::clone(wakes)))).is_pending());
+    }
+    let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Ordering::Relaxed));
+    sleep(99 * MS).await;
+    assert_eq!(woken(), [0, 0, 0]);
+    // The first goes, and the next is told to set its timer.
+    sleep(51 * MS).await;
+    assert_eq!((log.numbers(), woken()), (vec![0, 1], [1, 0, 0]));
 }
 
 #[tokio::test(start_paused = true)]
