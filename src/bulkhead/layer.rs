@@ -113,14 +113,40 @@ impl<S, H: Clone> Layer<S> for BulkheadLayer<H> {
 #[derive(Debug)]
 pub struct Bulkheads<K, H = UntilResponse> {
     builder: BulkheadBuilder<H>,
-    bulkheads: Keyed<K, Shared>,
+    bulkheads: Keyed<K, Shared, BulkheadSettings>,
 }
 
 impl<K: Eq + Hash + Clone + Display, H: Clone> Bulkheads<K, H> {
     /// The bulkhead of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> BulkheadLayer<H> {
-        let make = || Shared::new(Name::from(format!("{}/{key}", self.builder.name)), self.builder.settings);
-        BulkheadLayer { shared: self.bulkheads.get_or_insert_with(key, make), hold: self.builder.hold.clone() }
+        let shared = self.bulkheads.get(key).unwrap_or_else(|| {
+            let name = Name::from(format!("{}/{key}", self.builder.name));
+            self.bulkheads.get_or_make(key, |settings| Shared::new(name, settings))
+        });
+        BulkheadLayer { shared, hold: self.builder.hold.clone() }
+    }
+
+    /// The settings that bulkheads of new keys are made with.
+    pub fn settings(&self) -> BulkheadSettings {
+        self.bulkheads.settings()
+    }
+
+    /// Changes the settings of all keys in place, of those there and of those to come. `edit` is applied to the
+    /// settings of each, so what has been changed for one key alone is kept.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
+    /// has been changed alone, that one stays as it is, and the first such error is returned.
+    pub fn change(&self, edit: impl Fn(&mut BulkheadSettings)) -> Result<(), ConfigError> {
+        let mut settings = self.settings();
+        edit(&mut settings);
+        settings.check(&self.builder.name)?;
+        let mut outcome = Ok(());
+        for shared in self.bulkheads.change(settings) {
+            let changed = BulkheadHandle { shared }.change(&edit);
+            outcome = outcome.and(changed);
+        }
+        outcome
     }
 
     /// How many bulkheads are held.
@@ -208,6 +234,7 @@ impl<H> BulkheadBuilder<H> {
     pub fn build_keyed<K: Eq + Hash + Clone>(self, capacity: usize) -> Result<Bulkheads<K, H>, ConfigError> {
         self.settings.check(&self.name)?;
         Check::of(&self.name).that(capacity > 0, "capacity", capacity, "at least 1")?;
-        Ok(Bulkheads { builder: self, bulkheads: Keyed::new(capacity) })
+        let bulkheads = Keyed::new(capacity, self.settings);
+        Ok(Bulkheads { builder: self, bulkheads })
     }
 }

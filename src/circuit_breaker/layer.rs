@@ -51,14 +51,40 @@ impl<S, C: Clone> Layer<S> for CircuitBreakerLayer<C> {
 #[derive(Debug)]
 pub struct CircuitBreakers<K, C = DefaultClassify> {
     builder: CircuitBreakerBuilder<C>,
-    breakers: Keyed<K, Core>,
+    breakers: Keyed<K, Core, CircuitBreakerSettings>,
 }
 
 impl<K: Eq + Hash + Clone + Display, C: Clone> CircuitBreakers<K, C> {
     /// The breaker of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> CircuitBreakerLayer<C> {
-        let make = || self.builder.core(Name::from(format!("{}/{key}", self.builder.name)));
-        CircuitBreakerLayer::over(self.breakers.get_or_insert_with(key, make), self.builder.classify.clone())
+        let core = self.breakers.get(key).unwrap_or_else(|| {
+            let name = Name::from(format!("{}/{key}", self.builder.name));
+            self.breakers.get_or_make(key, |settings| Core::new(name, settings, self.builder.next_seed()))
+        });
+        CircuitBreakerLayer::over(core, self.builder.classify.clone())
+    }
+
+    /// The settings that breakers of new keys are made with.
+    pub fn settings(&self) -> CircuitBreakerSettings {
+        self.breakers.settings()
+    }
+
+    /// Changes the settings of all keys in place, of those there and of those to come. `edit` is applied to the
+    /// settings of each, so what has been changed for one key alone is kept.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
+    /// has been changed alone, that one stays as it is, and the first such error is returned.
+    pub fn change(&self, edit: impl Fn(&mut CircuitBreakerSettings)) -> Result<(), ConfigError> {
+        let mut settings = self.settings();
+        edit(&mut settings);
+        settings.check(&self.builder.name)?;
+        let mut outcome = Ok(());
+        for core in self.breakers.change(settings) {
+            let changed = CircuitBreakerHandle { core }.change(&edit);
+            outcome = outcome.and(changed);
+        }
+        outcome
     }
 
     /// How many breakers are held.
@@ -221,10 +247,15 @@ impl<C> CircuitBreakerBuilder<C> {
     pub fn build_keyed<K: Eq + Hash + Clone>(self, capacity: usize) -> Result<CircuitBreakers<K, C>, ConfigError> {
         self.settings.check(&self.name)?;
         Check::of(&self.name).that(capacity > 0, "capacity", capacity, "at least 1")?;
-        Ok(CircuitBreakers { builder: self, breakers: Keyed::new(capacity) })
+        let breakers = Keyed::new(capacity, self.settings.clone());
+        Ok(CircuitBreakers { builder: self, breakers })
     }
 
     fn core(&self, name: Name) -> Core {
-        Core::new(name, self.settings.clone(), self.seed.unwrap_or_else(rng::entropy))
+        Core::new(name, self.settings.clone(), self.next_seed())
+    }
+
+    fn next_seed(&self) -> u64 {
+        self.seed.unwrap_or_else(rng::entropy)
     }
 }

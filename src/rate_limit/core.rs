@@ -19,7 +19,7 @@ pub(super) struct Core(Mutex<Inner>);
 struct Inner {
     settings: RateLimitSettings,
     decision: Decision,
-    /// Those that wait in the smooth mode. Only the first of them holds a timer.
+    /// Those that wait in the smooth mode. Only the first of them has a timer for its turn.
     waiters: Queue<Waker>,
     /// The number of the place from which on those that went can give their turns back.
     returnable_from: u64,
@@ -38,8 +38,8 @@ enum Decision {
 pub(super) enum Asked {
     /// Go now.
     Go,
-    /// In the queue; `due` is given to the first in it.
-    Queued { place: Place, due: Option<Duration> },
+    /// In the queue, to be waited in no longer than to `latest`; `due` is given to the first in it.
+    Queued { place: Place, due: Option<Duration>, latest: Duration },
     /// A permission of a later period has been reserved.
     Reserved { at: Duration, epoch: u64 },
     /// It would take too long; a call at `at` has a chance.
@@ -75,7 +75,7 @@ impl Core {
         self.0.lock()
     }
 
-    /// Asks for a turn by `latest`, without waiting for it. `Err`: when there will be one.
+    /// Asks for a turn, without waiting for it. `Err`: when there will be one.
     pub(super) fn try_take(&self, now: Duration) -> Result<(), Duration> {
         let mut inner = self.lock_served(now);
         let ahead = inner.waiters.len();
@@ -115,7 +115,7 @@ impl Core {
             return Asked::Refused { at };
         }
         let place = inner.waiters.push_last(waker.clone());
-        Asked::Queued { place, due: (ahead == 0).then_some(due) }
+        Asked::Queued { place, due: (ahead == 0).then_some(due), latest }
     }
 
     /// How a call in the queue stands; `waker` is woken when that changes. Lets everybody go who is due.
@@ -152,6 +152,16 @@ impl Core {
         drop(guard);
         if moves && !self.serve(now, None) {
             self.wake_first();
+        }
+    }
+
+    /// Leaves the queue, because it would take too long. When a call has a chance.
+    pub(super) fn give_up(&self, now: Duration, place: Place) -> Duration {
+        self.leave(now, place);
+        let inner = self.0.lock();
+        match &inner.decision {
+            Decision::Smooth(gcra) => gcra.due(inner.waiters.len()),
+            Decision::Cycles(cycles) => now.saturating_add(cycles.wait(now, 1)),
         }
     }
 
@@ -206,34 +216,22 @@ impl Core {
         }
     }
 
-    /// Changes the settings in place: what has been used stays used, who waits goes on waiting. With another mode the
-    /// count begins anew, and who waited goes.
+    /// Changes the settings in place: what has been used stays used, who waits goes on waiting. The mode stays.
     pub(super) fn change(&self, now: Duration, settings: RateLimitSettings) {
         let mut guard = self.0.lock();
         let inner = &mut *guard;
-        let same_mode = inner.settings.mode == settings.mode;
         let same_period = inner.settings.period == settings.period;
         inner.settings = settings;
         match &mut inner.decision {
-            Decision::Smooth(gcra) if same_mode => gcra.change(now, &settings),
-            Decision::Cycles(cycles) if same_mode && same_period => cycles.change_limit(now, settings.limit),
-            decision => {
-                *decision = Decision::of(&settings);
+            Decision::Smooth(gcra) => gcra.change(now, &settings),
+            Decision::Cycles(cycles) if same_period => cycles.change_limit(now, settings.limit),
+            Decision::Cycles(cycles) => {
+                *cycles = Cycles::new(settings.limit, settings.period);
                 inner.epoch += 1;
             }
         }
         drop(guard);
-        if !same_mode {
-            while let Some(waker) = self.pop() {
-                waker.wake();
-            }
-        } else {
-            self.wake_first();
-        }
-    }
-
-    fn pop(&self) -> Option<Waker> {
-        self.0.lock().waiters.pop_first()
+        self.wake_first();
     }
 
     pub(super) fn settings(&self) -> RateLimitSettings {

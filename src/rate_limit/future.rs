@@ -69,8 +69,13 @@ where
                         return Poll::Ready(Err(rejected.into()));
                     }
                 },
-                // ## Waiting => Readying
-                StateProj::Waiting(turn) => ready!(turn.poll(cx)),
+                // ## Waiting => Readying, or refused
+                StateProj::Waiting(turn) => {
+                    if let Err(rejected) = ready!(turn.poll(cx)) {
+                        *this.waiting = None;
+                        return Poll::Ready(Err(rejected.into()));
+                    }
+                }
                 StateProj::Readying(call) => return call.poll(cx).map_err(IntoLayerError::into_layer_error),
                 StateProj::Called(call) => return call.poll(cx).map_err(IntoLayerError::into_layer_error),
             }

@@ -124,7 +124,11 @@ impl Gcra {
     /// rate; all of it at most.
     pub(super) fn change(&mut self, now: Duration, settings: &RateLimitSettings) {
         let changed = Self::new(settings);
-        let used = self.next.saturating_sub(self.units(now)) * changed.cell / self.cell;
+        let used = self.next.saturating_sub(self.units(now));
+        // In whole calls where the numbers are too large for more.
+        let used = used
+            .checked_mul(changed.cell)
+            .map_or((used / self.cell).saturating_mul(changed.cell), |used| used / self.cell);
         let next = changed.units(now) + used.min(changed.tolerance + changed.cell);
         *self = Self { next, late: self.late / self.limit * changed.limit, ..changed };
     }

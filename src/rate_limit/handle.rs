@@ -8,6 +8,7 @@ use std::{
 use super::{RateLimitSettings, layer::Shared};
 use crate::{
     ConfigError, Rejected,
+    settings::Check,
     telemetry::{Events, Name},
 };
 
@@ -79,15 +80,18 @@ impl RateLimitHandle {
     }
 
     /// Changes settings in place: what has been used up stays used up, and who waits goes on waiting, at the new rate.
-    /// With another mode, or another period in the mode `Cycles`, the count begins anew. Of two concurrent changes the
-    /// later one wins.
+    /// A call whose turn has become later than it may wait is refused, at the latest when its time is over. With another
+    /// period in the mode `Cycles` the count begins anew. Of two concurrent changes the later one wins.
     ///
     /// # Errors
-    /// The first setting that makes no sense; then nothing has changed.
+    /// The first setting that makes no sense, or another mode, which is for a new limiter; then nothing has changed.
     pub fn change(&self, edit: impl FnOnce(&mut RateLimitSettings)) -> Result<(), ConfigError> {
         let mut settings = self.settings();
+        let mode = settings.mode;
         edit(&mut settings);
         settings.check(&self.shared.name)?;
+        let check = Check::of(&self.shared.name);
+        check.that(settings.mode == mode, "mode", settings.mode, "the mode that it was made with")?;
         self.shared.core.change(self.shared.clock.now(), settings);
         self.shared.events.emit(|| RateLimitEvent::SettingsChanged);
         Ok(())

@@ -82,14 +82,40 @@ impl<S> Layer<S> for RateLimitLayer {
 #[derive(Debug)]
 pub struct RateLimits<K> {
     builder: RateLimitBuilder,
-    limits: Keyed<K, Shared>,
+    limits: Keyed<K, Shared, RateLimitSettings>,
 }
 
 impl<K: Eq + Hash + Clone + Display> RateLimits<K> {
     /// The limiter of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> RateLimitLayer {
-        let make = || Shared::new(Name::from(format!("{}/{key}", self.builder.name)), self.builder.settings);
-        RateLimitLayer { shared: self.limits.get_or_insert_with(key, make) }
+        let shared = self.limits.get(key).unwrap_or_else(|| {
+            let name = Name::from(format!("{}/{key}", self.builder.name));
+            self.limits.get_or_make(key, |settings| Shared::new(name, settings))
+        });
+        RateLimitLayer { shared }
+    }
+
+    /// The settings that limiters of new keys are made with.
+    pub fn settings(&self) -> RateLimitSettings {
+        self.limits.settings()
+    }
+
+    /// Changes the settings of all keys in place, of those there and of those to come. `edit` is applied to the
+    /// settings of each, so what has been changed for one key alone is kept.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
+    /// has been changed alone, that one stays as it is, and the first such error is returned.
+    pub fn change(&self, edit: impl Fn(&mut RateLimitSettings)) -> Result<(), ConfigError> {
+        let mut settings = self.settings();
+        edit(&mut settings);
+        settings.check(&self.builder.name)?;
+        let mut outcome = Ok(());
+        for shared in self.limits.change(settings) {
+            let changed = RateLimitHandle { shared }.change(&edit);
+            outcome = outcome.and(changed);
+        }
+        outcome
     }
 
     /// How many limiters are held.
@@ -173,6 +199,7 @@ impl RateLimitBuilder {
     pub fn build_keyed<K: Eq + Hash + Clone>(self, capacity: usize) -> Result<RateLimits<K>, ConfigError> {
         self.settings.check(&self.name)?;
         Check::of(&self.name).that(capacity > 0, "capacity", capacity, "at least 1")?;
-        Ok(RateLimits { builder: self, limits: Keyed::new(capacity) })
+        let limits = Keyed::new(capacity, self.settings);
+        Ok(RateLimits { builder: self, limits })
     }
 }

@@ -78,7 +78,7 @@ impl Call {
         let told = Arc::new(Told(AtomicBool::new(false)));
         let waker = waker(Arc::clone(&told));
         match core.ask(Duration::ZERO, None, &waker) {
-            Asked::Queued { place, due } => Self { place, told, waker, timer: due },
+            Asked::Queued { place, due, .. } => Self { place, told, waker, timer: due },
             other => panic!("{other:?}"),
         }
     }

@@ -46,12 +46,13 @@
 //! | [`max_waiting`](RateLimitBuilder::max_waiting) | 1,024 | how many calls may wait |
 //! | [`mode`](RateLimitBuilder::mode) | [`Smooth`](Mode::Smooth) | spread evenly, or in fixed periods as Resilience4j does |
 //!
-//! All of them change in place through the [handle](RateLimitHandle::change): what has been used up stays used up, who
-//! waits goes on waiting, at the new rate.
+//! All of them but the mode change in place through the [handle](RateLimitHandle::change): what has been used up stays
+//! used up, who waits goes on waiting, at the new rate.
 //!
 //! # Smooth
-//! At most `limit + burst` calls in *any* period. Waiting calls go in the order in which they came; only the first in line
-//! holds a timer, and all that are due go at one wake-up, so the rate is kept though timers are rounded to milliseconds.
+//! At most `limit + burst` calls in *any* period. Waiting calls go in the order in which they came; the first in line
+//! is woken, and all that are due go at its wake-up, so the rate is kept though timers are rounded to milliseconds. If it
+//! is not polled then, whoever comes next lets them go, and none waits longer than `max_wait`.
 //!
 //! # What is refused
 //! A call whose turn would come after `max_wait` or its [deadline](crate::context::deadline) is refused *at once*, with

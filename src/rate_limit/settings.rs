@@ -23,7 +23,7 @@ pub struct RateLimitSettings {
     pub max_wait: Duration,
     /// How many calls may wait (smooth mode). Default 1,024; at most 1,000,000.
     pub max_waiting: u32,
-    /// How calls are spread. Default: smooth.
+    /// How calls are spread; cannot be changed later. Default: smooth.
     pub mode: Mode,
 }
 

@@ -30,8 +30,15 @@ pub(super) struct Turn {
 
 #[derive(Clone, Copy, Debug)]
 enum Held {
-    Place(Place),
-    Reserved { at: Duration, epoch: u64 },
+    /// In the queue, up to `latest`.
+    Place {
+        place: Place,
+        latest: Duration,
+    },
+    Reserved {
+        at: Duration,
+        epoch: u64,
+    },
 }
 
 /// What asking for a turn comes to, if it is not refused.
@@ -44,39 +51,53 @@ impl Turn {
     pub(super) fn ask(shared: &Arc<Shared>, cx: &Context<'_>) -> Result<Asking, Rejected> {
         let now = shared.clock.now();
         let deadline = context::deadline().map(|deadline| shared.clock.at(deadline));
-        let wait = |held, due: Option<Duration>| {
-            let timer = due.and_then(|due| shared.clock.instant(due)).map(Sleep::until);
-            Ok(Asking::Wait(Self { shared: Arc::clone(shared), held: Some(held), timer, due }))
+        let wait = |held, due: Duration| {
+            // The guard first: without a runtime there is no timer, but a panic.
+            let mut turn = Self { shared: Arc::clone(shared), held: Some(held), timer: None, due: Some(due) };
+            turn.timer = shared.clock.instant(due).map(Sleep::until);
+            Ok(Asking::Wait(turn))
         };
         match shared.core.ask(now, deadline, cx.waker()) {
             Asked::Go => Ok(Asking::Go),
-            Asked::Queued { place, due } => wait(Held::Place(place), due),
-            Asked::Reserved { at, epoch } => wait(Held::Reserved { at, epoch }, Some(at)),
+            Asked::Queued { place, due, latest } => {
+                wait(Held::Place { place, latest }, due.map_or(latest, |due| due.min(latest)))
+            }
+            Asked::Reserved { at, epoch } => wait(Held::Reserved { at, epoch }, at),
             Asked::Refused { at } => Err(shared.refuse(now, at)),
         }
     }
 
-    /// Ready when it is this call's turn.
-    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when it is this call's turn, or when it has waited for too long: the first in line may not be polled, or
+    /// the rate may have become lower.
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
         let mut this = self.project();
         loop {
-            let due = match this.held {
-                None => return Poll::Ready(()),
-                Some(Held::Reserved { at, .. }) => Some(*at),
-                Some(Held::Place(place)) => match this.shared.core.poll(this.shared.clock.now(), *place, cx.waker()) {
-                    Stands::Go => {
+            let due = match *this.held {
+                None => return Poll::Ready(Ok(())),
+                Some(Held::Reserved { at, .. }) => at,
+                Some(Held::Place { place, latest }) => {
+                    let now = this.shared.clock.now();
+                    let (in_vain, due) = match this.shared.core.poll(now, place, cx.waker()) {
+                        Stands::Go => {
+                            *this.held = None;
+                            return Poll::Ready(Ok(()));
+                        }
+                        Stands::First { due } => (due > latest, due),
+                        Stands::Behind => (latest <= now, latest),
+                    };
+                    if in_vain {
                         *this.held = None;
-                        return Poll::Ready(());
+                        let at = this.shared.core.give_up(now, place);
+                        return Poll::Ready(Err(this.shared.refuse(now, at)));
                     }
-                    Stands::First { due } => Some(due),
-                    Stands::Behind => None,
-                },
+                    due
+                }
             };
-            if *this.due != due {
-                *this.due = due;
-                this.timer.set(due.and_then(|due| this.shared.clock.instant(due)).map(Sleep::until));
+            if *this.due != Some(due) {
+                *this.due = Some(due);
+                this.timer.set(this.shared.clock.instant(due).map(Sleep::until));
             }
-            // No timer: somebody ahead will wake this call, or its time never comes.
+            // No timer: its time never comes, or somebody ahead will wake this call.
             let Some(timer) = this.timer.as_mut().as_pin_mut() else { return Poll::Pending };
             if !timer.poll_elapsed(cx) {
                 return Poll::Pending;
@@ -96,7 +117,7 @@ impl PinnedDrop for Turn {
         let this = self.project();
         let now = this.shared.clock.now();
         match this.held.take() {
-            Some(Held::Place(place)) => this.shared.core.leave(now, place),
+            Some(Held::Place { place, .. }) => this.shared.core.leave(now, place),
             Some(Held::Reserved { at, epoch }) => this.shared.core.give_back(now, at, epoch),
             None => {}
         }

@@ -31,6 +31,18 @@ fn idle_breakers_are_forgotten_beyond_the_capacity() {
 }
 
 #[test]
+fn a_change_of_all_keys_reaches_those_there_and_those_to_come() {
+    let breakers = breakers(4);
+    let (present, special) = (breakers.for_key(&1).handle(), breakers.for_key(&2).handle());
+    special.change(|settings| settings.failure_rate = 0.9).unwrap();
+    breakers.change(|settings| settings.minimum_calls = 7).unwrap();
+    assert_eq!([1, 2, 3].map(|key| breakers.for_key(&key).handle().settings().minimum_calls), [7; 3]);
+    assert_eq!((present.settings().failure_rate, special.settings().failure_rate), (0.5, 0.9));
+    assert_eq!(breakers.change(|settings| settings.failure_rate = 2.0).unwrap_err().field(), "failure_rate");
+    assert_eq!(breakers.settings().failure_rate, 0.5);
+}
+
+#[test]
 fn a_breaker_that_somebody_holds_is_never_forgotten() {
     let breakers = breakers(4);
     let held: Vec<_> = (0..10).map(|key| breakers.for_key(&key).handle()).collect();

@@ -29,6 +29,21 @@ fn a_change_that_makes_no_sense_changes_nothing() {
     has_places(&layer, 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_of_all_keys_lets_in_who_waits_and_is_that_of_keys_to_come() {
+    let bulkheads = Bulkhead::builder(1).max_waiting(5).build_keyed::<u32>(4).unwrap();
+    let (layer, work) = (bulkheads.for_key(&1), Work::default());
+    let _permit = layer.handle().try_acquire().unwrap();
+    start(&layer, &work, (7, MS)).await;
+    assert_eq!(work.began(), []);
+    bulkheads.change(|settings| settings.max_concurrent = 2).unwrap();
+    let (outcome, _) = timed(layer.layer(work.clone()).oneshot((8, MS))).await;
+    assert_eq!((work.began(), outcome), (vec![7, 8], Ok(8)));
+    has_places(&bulkheads.for_key(&2), 2);
+    assert_eq!(bulkheads.change(|settings| settings.max_concurrent = 0).unwrap_err().field(), "max_concurrent");
+    assert_eq!(bulkheads.settings().max_concurrent, 2);
+}
+
 #[test]
 fn changes_at_the_same_time_leave_the_limit_that_the_settings_say() {
     for _ in 0..200 {

@@ -55,15 +55,39 @@ async fn what_has_been_used_up_stays_used_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_another_mode_who_waits_goes_and_the_count_begins_anew() {
+async fn the_mode_stays_and_nobody_who_waits_is_let_through_for_nothing() {
     let (layer, log) = (per_second(1, 1), Log::new());
     for number in 0..5 {
         start(&layer, &log, number).await;
     }
-    layer.handle().change(|settings| settings.mode = Mode::Cycles).unwrap();
+    let before = layer.handle().settings();
+    let error = layer.handle().change(|settings| (settings.mode, settings.limit) = (Mode::Cycles, 9)).unwrap_err();
+    assert_eq!(error.to_string(), "`rate_limit`: mode is Cycles; allowed: the mode that it was made with");
     settle().await;
-    assert_eq!(log.numbers(), [0, 1, 2, 3, 4]);
-    assert_eq!((layer.handle().snapshot().available, layer.handle().snapshot().waiting), (1, 0));
+    assert_eq!((layer.handle().settings(), log.numbers()), (before, vec![0]));
+    assert_eq!(layer.handle().snapshot().waiting, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_wait_too_long_at_a_lower_rate_is_refused_in_time() {
+    let (layer, log) = (per_second(100, 1), Log::new());
+    layer.handle().change(|settings| settings.max_wait = 50 * MS).unwrap();
+    let mut tasks = Vec::new();
+    for number in 0..5 {
+        tasks.push(start(&layer, &log, number).await);
+    }
+    sleep(11 * MS).await;
+    layer.handle().change(|settings| settings.limit = 10).unwrap();
+    settle().await;
+    assert_eq!(log.numbers(), [0, 1]);
+    let mut waits = Vec::new();
+    for task in tasks.drain(2..) {
+        assert!(task.is_finished(), "it is told at once");
+        waits.push(retry_after(task.await.unwrap()));
+    }
+    // The turn of the first would come after 90 ms. Each is told when there is one behind those that still wait.
+    assert_eq!(waits, [290 * MS, 190 * MS, 90 * MS]);
+    assert_eq!((layer.handle().snapshot().waiting, layer.handle().snapshot().refused), (0, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +96,26 @@ async fn a_change_that_makes_no_sense_changes_nothing() {
     let before = layer.handle().settings();
     let error = layer.handle().change(|settings| (settings.burst, settings.limit) = (9, 0)).unwrap_err();
     assert_eq!((error.field(), layer.handle().settings()), ("limit", before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_all_keys_reaches_those_there_and_those_to_come() {
+    let limits = RateLimit::builder(1, SECOND).name("tenant").build_keyed::<u32>(100).unwrap();
+    let (present, special) = (limits.for_key(&1).handle(), limits.for_key(&2).handle());
+    present.try_acquire().unwrap();
+    special.change(|settings| settings.burst = 1_000_000_000).unwrap();
+    limits.change(|settings| settings.limit = 10).unwrap();
+    assert_eq!((limits.settings().limit, limits.settings().burst), (10, 1));
+    assert_eq!(retry_after(present.try_acquire()), 100 * MS, "what it has used stays used");
+    assert_eq!((special.settings().limit, special.settings().burst), (10, 1_000_000_000), "and its own is kept");
+    assert_eq!(limits.for_key(&3).handle().settings().limit, 10);
+    assert_eq!(limits.change(|settings| settings.limit = 0).unwrap_err().component().as_str(), "tenant");
+    assert_eq!([1, 2, 3, 4].map(|key| limits.for_key(&key).handle().settings().limit), [10; 4]);
+    // It makes sense for all but one.
+    let error = limits.change(|settings| settings.burst *= 2).unwrap_err();
+    assert_eq!((error.component().as_str(), error.field()), ("tenant/2", "burst"));
+    assert_eq!([1, 3, 5].map(|key| limits.for_key(&key).handle().settings().burst), [2; 3]);
+    assert_eq!(special.settings().burst, 1_000_000_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,17 +2,18 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Wake, Waker},
+    time::Duration,
 };
 
 use futures::FutureExt;
 use steadfast::rate_limit::{RateLimit, RateLimitHandle};
 use tower::{Layer, ServiceExt};
 
-use crate::support::{EVER, Log, MS, SECOND, advance, per_second, retry_after, settle, sleep, start};
+use crate::support::{Log, MS, SECOND, advance, per_second, retry_after, settle, sleep, start, with_deadline};
 
 #[tokio::test(start_paused = true)]
 async fn who_came_first_is_first() {
@@ -101,6 +102,28 @@ async fn a_first_in_line_that_does_not_ask_holds_up_nobody_who_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_does_it_make_those_behind_it_wait_for_too_long() {
+    let (layer, log) = (per_second(10, 1), Log::new());
+    layer.handle().change(|settings| settings.max_wait = 300 * MS).unwrap();
+    layer.handle().try_acquire().unwrap();
+    let mut slow = Box::pin(layer.layer(log.clone()).oneshot(1));
+    assert!(futures::poll!(slow.as_mut()).is_pending());
+    let second = start(&layer, &log, 2).await;
+    let third = tokio::spawn(with_deadline(310 * MS, layer.layer(log.clone()).oneshot(3)));
+    settle().await;
+    assert_eq!(layer.handle().snapshot().waiting, 3);
+    // Nobody comes, and the first does not ask.
+    sleep(299 * MS).await;
+    assert!(!second.is_finished());
+    // The second, whose time is over, lets the first go, and has nothing left for itself and the third.
+    sleep(2 * MS).await;
+    assert!(second.is_finished() && third.is_finished());
+    assert_eq!(retry_after(second.await.unwrap()), 199 * MS);
+    assert_eq!(retry_after(third.await.unwrap()), 99 * MS);
+    assert_eq!((log.numbers(), slow.await), (vec![], Ok(1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn turns_that_are_given_back_long_after_they_came_do_not_add_up() {
     let (layer, log) = (per_second(100, 1), Log::new());
     layer.handle().try_acquire().unwrap();
@@ -148,7 +171,7 @@ impl Wake for Wakes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_first_in_line_holds_a_timer() {
+async fn only_the_first_in_line_is_woken() {
     let (layer, log) = (per_second(10, 1), Log::new());
     start(&layer, &log, 0).await;
     start(&layer, &log, 1).await;
@@ -179,28 +202,68 @@ async fn all_that_are_due_go_at_one_wake_up() {
     assert_eq!(log.numbers(), (0..1000).collect::<Vec<_>>());
 }
 
-/// Reads the limiter when it is dropped, as a task does that owns a call in it.
-struct Reads(RateLimitHandle, Mutex<usize>);
+/// Reads the limiter when it is woken and when it is dropped, as a task does that owns a call in it.
+struct Reads {
+    limit: RateLimitHandle,
+    woken: Arc<AtomicU32>,
+    dropped: Arc<AtomicU32>,
+}
 
 impl Wake for Reads {
-    fn wake(self: Arc<Self>) {}
+    fn wake(self: Arc<Self>) {
+        self.limit.snapshot();
+        self.woken.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Reads {
     fn drop(&mut self) {
-        *self.1.lock().unwrap() += self.0.snapshot().waiting;
+        self.limit.snapshot();
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn fault_11_a_waker_may_use_the_limiter_when_it_is_dropped() {
-    let layer = RateLimit::builder(1, SECOND).max_wait(EVER).build().unwrap();
+/// One call that is let through at once, and calls behind it that wait for ever, without a timer but for the first.
+async fn wakers_use_the_limiter(leave_first: bool) -> (u32, u32) {
+    let layer = RateLimit::builder(1, SECOND).max_wait(Duration::MAX).build().unwrap();
     layer.handle().try_acquire().unwrap();
-    let reads = || Waker::from(Arc::new(Reads(layer.handle(), Mutex::new(0))));
-    let mut call = Box::pin(layer.layer(Log::new()).oneshot(1));
-    for _ in 0..3 {
-        assert!(call.poll_unpin(&mut Context::from_waker(&reads())).is_pending());
+    let (woken, dropped): (Arc<AtomicU32>, Arc<AtomicU32>) = Default::default();
+    let reads = || {
+        let (limit, woken, dropped) = (layer.handle(), Arc::clone(&woken), Arc::clone(&dropped));
+        Waker::from(Arc::new(Reads { limit, woken, dropped }))
+    };
+    let mut calls: Vec<_> = (0..3).map(|number| Box::pin(layer.layer(Log::new()).oneshot(number))).collect();
+    for call in &mut calls {
+        // Each time with another waker, so the former one is dropped.
+        for _ in 0..3 {
+            assert!(call.poll_unpin(&mut Context::from_waker(&reads())).is_pending());
+        }
     }
-    drop(call);
+    if leave_first {
+        // The last goes, with the last of its wakers; then the first, and the second is told.
+        drop(calls.pop());
+        drop(calls.remove(0));
+    } else {
+        // Who comes lets the first go.
+        advance(SECOND).await;
+        retry_after(layer.handle().try_acquire());
+    }
+    drop(calls);
     assert_eq!(layer.handle().snapshot().waiting, 0);
+    (woken.load(Ordering::Relaxed), dropped.load(Ordering::Relaxed))
+}
+
+#[test]
+fn fault_11_a_waker_may_use_the_limiter_when_it_is_woken_and_when_it_is_dropped() {
+    let (done, outcome) = std::sync::mpsc::channel();
+    let runs = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        done.send(runtime.block_on(async { [wakers_use_the_limiter(true).await, wakers_use_the_limiter(false).await] }))
+    };
+    let thread = std::thread::spawn(runs);
+    // Runs out only where a waker is used under the lock.
+    let outcome = outcome.recv_timeout(Duration::from_secs(30)).expect("no deadlock");
+    assert_eq!(outcome[0], (1, 9));
+    assert!(outcome[1].0 >= 3 && outcome[1].1 == 9, "{outcome:?}");
+    thread.join().unwrap().unwrap();
 }

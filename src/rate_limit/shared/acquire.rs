@@ -119,7 +119,7 @@ impl<St: Store> Future for Acquire<St> {
                     }
                 }
                 // ## Waiting => admitted
-                StepProj::Waiting(turn) => return turn.poll(cx).map(Ok),
+                StepProj::Waiting(turn) => return turn.poll(cx),
             };
             this.step.set(next);
         }
