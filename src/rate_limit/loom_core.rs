@@ -204,20 +204,19 @@ fn loom_after_a_change_somebody_has_a_timer() {
 }
 
 #[test]
-fn loom_with_another_mode_nobody_is_left_in_the_queue() {
+fn loom_who_gives_up_when_its_turn_comes_passes_it_on() {
     explore(|| {
         let core = core(settings());
-        let first = Call::ask(&core);
-        let cycles = RateLimitSettings { mode: Mode::Cycles, ..settings() };
-        let changes = spawn(&core, move |core| core.change(Duration::ZERO, cycles));
-        let place = first.place;
-        let leaves = spawn(&core, move |core| core.leave(Duration::ZERO, place));
-        let told = Arc::new(Told(AtomicBool::new(false)));
-        let asked = core.ask(Duration::ZERO, None, &waker(Arc::clone(&told)));
-        changes.join().unwrap();
-        leaves.join().unwrap();
-        assert_eq!(core.look(Duration::ZERO).0, 0);
-        assert!(!matches!(asked, Asked::Queued { .. }) || told.0.load(Ordering::Relaxed), "{asked:?}");
+        let (first, second, third) = (Call::ask(&core), Call::ask(&core), Call::ask(&core));
+        let (left, mut second) = (first.place, second);
+        let gives_up = spawn(&core, move |core| core.give_up(DUE, left));
+        let asks = spawn(&core, move |core| (second.goes(core, DUE), second));
+        let at = gives_up.join().unwrap();
+        assert!(at >= DUE, "there are others in line: {at:?}");
+        let (goes, second) = asks.join().unwrap();
+        let mut went = vec![DUE; usize::from(goes)];
+        went.extend(run(&core, (!goes).then_some(second).into_iter().chain([third]).collect(), DUE));
+        assert_eq!(millis(&went), [1001, 2000]);
     });
 }
 
