@@ -14,9 +14,13 @@
 //! ```
 //!
 //! A decision is one call of a script, in the server's time, with one key (`steadfast:` and the limiter's name) that
-//! expires when the limiter has rested. The clocks of the processes do not matter. A server clock that is set back
-//! holds calls back by as much. The limiter waits 50 ms for a decision, the first connection included; [`RedisStore::connect`]
-//! before the first call makes sure that there is one.
+//! expires when the limiter has rested. The clocks of the processes do not matter. When the server's clock is set back,
+//! the burst and the turns within `max_wait` count as used up, and no more, so calls are held back by no longer than that.
+//! (`max_wait` is to be the same in all processes.) The limiter waits 50 ms for a decision, the first connection included;
+//! [`RedisStore::connect`] before the first call makes sure that there is one.
+//!
+//! Each question is answered by itself: a key that something else has written to fails, and puts its limiter on the local
+//! share, but no other limiter. A server that has lost the script (`SCRIPT FLUSH`, a restart) is given it again.
 //!
 //! One task holds the connection, made on the runtime of the first call (again on another, if that one ends) and ended
 //! with the last clone of the store. Calls hand it their questions, and it sends all that wait in one write. That needs
@@ -33,7 +37,7 @@ use std::{
 };
 
 use pin_project::pin_project;
-use redis::{Client, Pipeline, RedisError, aio::MultiplexedConnection};
+use redis::{Client, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -72,7 +76,7 @@ struct Ask {
 /// The arguments of the script.
 struct Call {
     key: String,
-    numbers: [u64; 6],
+    numbers: [u64; 7],
 }
 
 impl RedisStore {
@@ -179,99 +183,104 @@ fn lost() -> StoreError {
     StoreError::new(StoreFailure::Unreachable, "the task that held the connection has ended")
 }
 
-/// The arguments of the script: parts of a µs, cell, tolerance (µs and parts each), longest wait (µs).
-fn numbers(settings: &RateLimitSettings, max_wait: Duration) -> [u64; 6] {
+/// The arguments of the script: parts of a µs, cell, tolerance (µs and parts each), longest wait of this call and of
+/// any (µs).
+fn numbers(settings: &RateLimitSettings, max_wait: Duration) -> [u64; 7] {
     let parts = u128::from(settings.limit) * 1000;
     let cell = settings.period.as_nanos();
     let tolerance = cell * u128::from(settings.burst - 1);
     let whole = |units: u128| (units / parts).min(LONGEST_BURST) as u64;
     let part = |units: u128| (units % parts) as u64;
-    let wait = u64::try_from(max_wait.as_micros()).unwrap_or(u64::MAX).min(LONGEST_WAIT);
-    [parts as u64, whole(cell), part(cell), whole(tolerance), part(tolerance), wait]
+    let wait = |wait: Duration| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).min(LONGEST_WAIT);
+    let (this, any) = (wait(max_wait), wait(settings.max_wait));
+    [parts as u64, whole(cell), part(cell), whole(tolerance), part(tolerance), this, any]
+}
+
+/// A connection, and the name of the script there.
+struct Open {
+    connection: MultiplexedConnection,
+    script: String,
 }
 
 /// Answers questions, all that wait with one write, until the last store is gone. Connects only when asked, so a server
 /// that is away is tried as often as the limiter probes.
 async fn run(client: Client, mut questions: mpsc::Receiver<Ask>) {
-    let mut connection = None;
+    let mut open = None;
     let mut batch = Vec::with_capacity(BATCH);
     while questions.recv_many(&mut batch, BATCH).await > 0 {
-        match answer(&client, &mut connection, &mut batch).await {
-            Ok(decisions) => {
-                let mut decisions = decisions.into_iter();
-                for ask in batch.drain(..) {
-                    let decision = if ask.script.is_some() { decisions.next() } else { Some(Decision::admitted()) };
-                    // Who asked may have gone.
-                    let _ = ask.answer.send(decision.ok_or_else(nonsense));
-                }
+        if let Err(error) = answer(&client, &mut open, &mut batch).await {
+            if !is_of_server(&error) {
+                open = None;
             }
-            Err(error) => {
-                connection = None;
-                let error = store_error(&error);
-                for ask in batch.drain(..) {
-                    let _ = ask.answer.send(Err(error.clone()));
-                }
+            let error = store_error(&error);
+            for ask in batch.drain(..) {
+                // Who asked may have gone.
+                let _ = ask.answer.send(Err(error.clone()));
             }
         }
     }
 }
 
-async fn answer(
-    client: &Client,
-    connection: &mut Option<(MultiplexedConnection, String)>,
-    batch: &mut Vec<Ask>,
-) -> Result<Vec<Decision>, RedisError> {
-    let mut loaded_now = connection.is_none();
-    loop {
-        let (mut open, sha) = match connection.take() {
-            Some(open) => open,
-            None => {
-                let mut open = client.get_multiplexed_async_connection().await?;
-                let sha = load(&mut open).await?;
-                (open, sha)
-            }
-        };
+/// Answers the batch, each question by itself. `Err` is for those that are left in it.
+async fn answer(client: &Client, open: &mut Option<Open>, batch: &mut Vec<Ask>) -> Result<(), RedisError> {
+    let mut loaded_now = open.is_none();
+    if open.is_none() {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let script = load(&mut connection).await?;
+        *open = Some(Open { connection, script });
+    }
+    while let Some(Open { connection, script }) = open {
         // A turn for a call that has gone would be lost.
         batch.retain(|ask| !ask.answer.is_closed());
-        let calls = batch.iter().filter_map(|ask| ask.script.as_ref());
         let mut pipeline = Pipeline::new();
-        for Call { key, numbers } in calls {
-            pipeline.cmd("EVALSHA").arg(&sha).arg(1).arg(key);
+        for Call { key, numbers } in batch.iter().filter_map(|ask| ask.script.as_ref()) {
+            pipeline.cmd("EVALSHA").arg(&*script).arg(1).arg(key);
             for number in numbers {
                 pipeline.arg(*number);
             }
         }
-        if pipeline.is_empty() {
-            *connection = Some((open, sha));
-            return Ok(Vec::new());
+        let answers: Vec<RedisResult<Value>> =
+            if pipeline.is_empty() { Vec::new() } else { pipeline.ignore_errors().query_async(connection).await? };
+        let mut answers = answers.into_iter();
+        let mut unknown = Vec::new();
+        for ask in batch.drain(..) {
+            let decided = match &ask.script {
+                None => Ok(Decision::admitted()),
+                Some(_) => match answers.next() {
+                    // Somebody has flushed the scripts.
+                    Some(Err(error)) if error.code() == Some("NOSCRIPT") && !loaded_now => {
+                        unknown.push(ask);
+                        continue;
+                    }
+                    Some(answer) => answer.and_then(decision).map_err(|error| store_error(&error)),
+                    None => Err(StoreError::new(StoreFailure::Failed, "fewer answers than questions")),
+                },
+            };
+            let _ = ask.answer.send(decided);
         }
-        match pipeline.query_async::<Vec<(u8, u64)>>(&mut open).await {
-            Ok(answers) => {
-                *connection = Some((open, sha));
-                return Ok(answers.into_iter().map(decision).collect());
-            }
-            // Somebody has flushed the scripts.
-            Err(error) if error.code() == Some("NOSCRIPT") && !loaded_now => {
-                loaded_now = true;
-                let sha = load(&mut open).await?;
-                *connection = Some((open, sha));
-            }
-            Err(error) => return Err(error),
+        if unknown.is_empty() {
+            return Ok(());
         }
+        *batch = unknown;
+        loaded_now = true;
+        *script = load(connection).await?;
     }
+    Ok(())
 }
 
 async fn load(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
     redis::cmd("SCRIPT").arg("LOAD").arg(include_str!("gcra.lua")).query_async(connection).await
 }
 
-fn decision((admitted, wait): (u8, u64)) -> Decision {
+fn decision(answer: Value) -> RedisResult<Decision> {
+    let (admitted, wait): (u8, u64) = redis::from_redis_value(answer)?;
     let wait = Duration::from_micros(wait);
-    if admitted == 1 { Decision::admitted_after(wait) } else { Decision::refused(wait) }
+    Ok(if admitted == 1 { Decision::admitted_after(wait) } else { Decision::refused(wait) })
 }
 
-fn nonsense() -> StoreError {
-    StoreError::new(StoreFailure::Failed, "fewer answers than questions")
+/// Whether the server has answered, with an error; if not, the connection is of no more use.
+fn is_of_server(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
 fn store_error(error: &RedisError) -> StoreError {
