@@ -218,10 +218,16 @@ impl Core {
 
     /// Changes the settings in place: what has been used stays used, who waits goes on waiting. The mode stays.
     pub(super) fn change(&self, now: Duration, settings: RateLimitSettings) {
+        self.change_and(now, settings, || {});
+    }
+
+    /// The same, with `publish` called in the same step.
+    pub(super) fn change_and(&self, now: Duration, settings: RateLimitSettings, publish: impl FnOnce()) {
         let mut guard = self.0.lock();
         let inner = &mut *guard;
         let same_period = inner.settings.period == settings.period;
         inner.settings = settings;
+        publish();
         match &mut inner.decision {
             Decision::Smooth(gcra) => gcra.change(now, &settings),
             Decision::Cycles(cycles) if same_period => cycles.change_limit(now, settings.limit),
@@ -232,6 +238,13 @@ impl Core {
         }
         drop(guard);
         self.wake_first();
+    }
+
+    /// Takes turns that were given out elsewhere (smooth mode); see [`Gcra::charge`].
+    pub(super) fn charge(&self, now: Duration, turns: u64, longest: Duration) {
+        if let Decision::Smooth(gcra) = &mut self.0.lock().decision {
+            gcra.charge(now, turns, longest);
+        }
     }
 
     pub(super) fn settings(&self) -> RateLimitSettings {

@@ -133,6 +133,15 @@ impl Gcra {
         *self = Self { next, late: self.late / self.limit * changed.limit, ..changed };
     }
 
+    /// Takes so many turns that were given out elsewhere, but keeps who waits no longer than for `longest`, by when
+    /// those have been used, and for the burst to come back.
+    pub(super) fn charge(&mut self, now: Duration, turns: u64, longest: Duration) {
+        let most = self.units(now.saturating_add(longest)) + self.tolerance;
+        let start = self.next.max(self.units(now));
+        let charged = start + self.cell * u128::from(turns);
+        self.next = charged.min(most).max(start);
+    }
+
     /// How many calls would be let through now, one after the other.
     pub(super) fn available(&self, now: Duration) -> u64 {
         let now = self.units(now);

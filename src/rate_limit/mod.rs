@@ -104,6 +104,6 @@ pub use self::{
     layer::{RateLimitBuilder, RateLimitLayer, RateLimits},
     service::RateLimit,
     settings::{Mode, RateLimitSettings},
-    shared::{SharedRateLimit, SharedRateLimitLayer},
+    shared::{SharedRateLimit, SharedRateLimitLayer, SharedRateLimits},
     store::{Decision, Question, Store, StoreError, StoreFailure},
 };

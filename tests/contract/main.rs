@@ -85,7 +85,7 @@ macro_rules! contract {
 
             #[tokio::test(start_paused = true)]
             async fn virtual_time_is_all_that_a_call_takes() {
-                virtual_time::a_long_call(subjects::$make::<Fault>).await;
+                virtual_time::a_long_call(subjects::$make::<Fault>, subjects::own_wait(stringify!($subject))).await;
             }
 
             #[tokio::test(start_paused = true)]
@@ -132,6 +132,10 @@ contract! {
     rate_limit: [RateLimitLayer] rate_limit, rate_limit, rate_limit, Rejected;
     shared_rate_limit: [SharedRateLimitLayer]
         shared_rate_limit, shared_rate_limit, shared_rate_limit, Rejected;
+    shared_rate_limit_that_waits: [SharedRateLimitLayer]
+        shared_rate_limit_that_waits, shared_rate_limit_that_waits, shared_rate_limit_that_waits, Rejected;
+    shared_rate_limit_alone: [SharedRateLimitLayer]
+        shared_rate_limit_alone, shared_rate_limit_alone, shared_rate_limit_alone, Rejected;
     boundary: [BoundaryLayer] boundary, boundary, stateless, Rejected;
     // It rejects nothing, so its error is that of the service below.
     ready: [ReadyLayer] ready, ready, stateless, Infallible;

@@ -6,6 +6,7 @@ use steadfast::{
     RejectedKind,
     bulkhead::BulkheadLayer,
     circuit_breaker::{CircuitBreakerLayer, State},
+    context,
     fallback::FallbackLayer,
     rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
     retry::RetryLayer,
@@ -16,7 +17,7 @@ use tower::{Layer, ServiceExt};
 use crate::{
     clock,
     mock::{Act, Answer, End, Fault, Mock, Request},
-    subjects::{Away, LIMIT, Over, Stack, WAIT},
+    subjects::{Always, LIMIT, Over, Stack, WAIT},
 };
 
 /// Calls through six services: two made by the layer, two made by a clone of it, a clone of each of the first two.
@@ -128,8 +129,40 @@ pub(crate) async fn rate_limit(new: fn() -> RateLimitLayer) {
     assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
 }
 
+/// One presence of the store, which admits everything, and one count of what is refused.
+pub(crate) async fn shared_rate_limit(new: fn() -> SharedRateLimitLayer<Always>) {
+    let layer = new();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    let inner = Mock::answering();
+    assert!(by_all(&layer, &inner).await.iter().all(Result::is_ok));
+    made_before.clone().oneshot(Request(1)).await.unwrap();
+    let late = context::current().with_deadline(clock::now());
+    context::scope(late, made_before.oneshot(Request(1))).await.unwrap_err();
+    let snapshot = layer.clone().handle().snapshot();
+    assert_eq!((inner.calls(), snapshot.refused, snapshot.store_away, snapshot.local_calls), (6, 1, false, 0));
+    assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
+}
+
+/// One count of those that wait.
+pub(crate) async fn shared_rate_limit_that_waits(new: fn() -> SharedRateLimitLayer<Always>) {
+    let layer = new();
+    let mut calls: Vec<_> =
+        (0..3).map(|_| Box::pin(layer.layer(Mock::<Fault>::answering()).oneshot(Request(1)))).collect();
+    calls.push(Box::pin(layer.clone().layer(Mock::answering()).clone().oneshot(Request(1))));
+    for call in &mut calls {
+        // The mock is ready at the second poll.
+        assert!(futures::poll!(&mut *call).is_pending());
+        assert!(futures::poll!(call).is_pending());
+    }
+    assert_eq!((layer.handle().snapshot().waiting, new().handle().snapshot().waiting), (4, 0));
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(layer.handle().snapshot().waiting, 0);
+}
+
 /// One local share, and one presence of the store.
-pub(crate) async fn shared_rate_limit(new: fn() -> SharedRateLimitLayer<Away>) {
+pub(crate) async fn shared_rate_limit_alone(new: fn() -> SharedRateLimitLayer<Always>) {
     let layer = new();
     let handle = layer.clone().handle();
     let made_before = layer.layer(Mock::<Fault>::answering());

@@ -3,7 +3,10 @@
 #![expect(clippy::extra_unused_type_parameters)]
 
 use std::{
-    future::{self, Ready},
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -106,20 +109,55 @@ pub(crate) fn rate_limit<E>() -> RateLimitLayer {
     RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).build().unwrap()
 }
 
-/// A store that is always away, so that the local share decides.
+/// A store that answers always the same, at the first poll or at the second.
 #[derive(Debug)]
-pub(crate) struct Away;
+pub(crate) struct Always {
+    pending: bool,
+    answer: fn() -> Result<Decision, StoreError>,
+}
 
-impl Store for Away {
-    type Take = Ready<Result<Decision, StoreError>>;
+impl Store for Always {
+    type Take = Self;
 
-    fn take(&self, _: Question) -> Self::Take {
-        future::ready(Err(StoreError::new(StoreFailure::Unreachable, "always")))
+    fn take(&self, _: Question) -> Self {
+        Self { ..*self }
     }
 }
 
-pub(crate) fn shared_rate_limit<E>() -> SharedRateLimitLayer<Away> {
-    RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).store(Away, 1).build().unwrap()
+impl Future for Always {
+    type Output = Result<Decision, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if mem::take(&mut self.pending) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready((self.answer)())
+    }
+}
+
+fn over(pending: bool, answer: fn() -> Result<Decision, StoreError>) -> SharedRateLimitLayer<Always> {
+    let builder = RateLimit::builder(1000, Duration::from_secs(1)).name("shared").burst(1000).max_wait(LIMIT);
+    builder.store(Always { pending, answer }, 1).build().unwrap()
+}
+
+pub(crate) fn shared_rate_limit<E>() -> SharedRateLimitLayer<Always> {
+    over(false, || Ok(Decision::admitted()))
+}
+
+/// Each call waits for the store, and for its turn.
+pub(crate) fn shared_rate_limit_that_waits<E>() -> SharedRateLimitLayer<Always> {
+    over(true, || Ok(Decision::admitted_after(WAIT)))
+}
+
+/// The local share decides.
+pub(crate) fn shared_rate_limit_alone<E>() -> SharedRateLimitLayer<Always> {
+    over(false, || Err(StoreError::new(StoreFailure::Unreachable, "always")))
+}
+
+/// What a call takes of itself, over a service that is ready at once.
+pub(crate) fn own_wait(subject: &str) -> Duration {
+    if subject == "shared_rate_limit_that_waits" { WAIT } else { Duration::ZERO }
 }
 
 pub(crate) fn boundary<E>() -> BoundaryLayer {

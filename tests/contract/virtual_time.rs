@@ -11,12 +11,12 @@ use crate::{
     subjects::{self, Over},
 };
 
-pub(crate) async fn a_long_call<L: Over<Mock<Fault>, Fault>>(new: fn() -> L) {
+pub(crate) async fn a_long_call<L: Over<Mock<Fault>, Fault>>(new: fn() -> L, own: Duration) {
     let hour = Duration::from_secs(3600);
     for takes in [Duration::ZERO, Duration::from_millis(700), hour] {
         let mock = Mock::new([], Act::new(End::Answer).pending(1).taking(takes));
         let service = new().layer(mock);
-        let answer = clock::takes(takes, service.oneshot(Request(1))).await;
+        let answer = clock::takes(own + takes, service.oneshot(Request(1))).await;
         assert_eq!(answer.unwrap(), Answer { number: 1, spare: false });
     }
 }

@@ -58,7 +58,7 @@ impl<St: Store> SharedRateLimitHandle<St> {
             went_away,
             came_back,
             local_calls: self.state.local_calls.load(Ordering::Relaxed),
-            waiting: self.state.waiting.load(Ordering::Relaxed) + local_waiting,
+            waiting: self.state.waiting.count() + local_waiting,
             refused: self.state.local.refused.load(Ordering::Relaxed),
         }
     }
@@ -77,8 +77,9 @@ impl<St: Store> SharedRateLimitHandle<St> {
         let mut settings = self.settings();
         edit(&mut settings);
         settings.check(self.name())?;
-        self.state.settings.set(settings);
-        self.state.local.core.change(self.state.now(), settings.share());
+        // Both in one step: of two concurrent changes the same one is the later for the store and for the share.
+        let publish = || self.state.settings.set(settings);
+        self.state.local.core.change_and(self.state.now(), settings.share(), publish);
         self.state.local.events.emit(|| RateLimitEvent::SettingsChanged);
         Ok(())
     }

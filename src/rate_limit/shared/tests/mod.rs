@@ -5,8 +5,11 @@ use std::{
 };
 
 use super::{super::*, *};
-use crate::{RejectedKind, telemetry::Received, time};
+use crate::{Rejected, RejectedKind, context, telemetry::Received, time};
 use std::time::Duration;
+
+mod around_changes;
+mod silence;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -19,16 +22,29 @@ struct Scripted(Arc<Mutex<Script>>);
 struct Script {
     /// `None`: never answers.
     answer: Option<Result<Decision, StoreError>>,
+    /// How long that takes.
+    delay: Duration,
     asked: Vec<Question>,
 }
 
 impl Scripted {
     fn answers(&self, answer: impl Into<Option<Result<Decision, StoreError>>>) {
-        self.0.lock().unwrap().answer = answer.into();
+        let mut script = self.0.lock().unwrap();
+        (script.answer, script.delay) = (answer.into(), Duration::ZERO);
+    }
+
+    fn answers_after(&self, delay: Duration, answer: Result<Decision, StoreError>) {
+        self.answers(answer);
+        self.0.lock().unwrap().delay = delay;
     }
 
     fn asked(&self) -> usize {
         self.0.lock().unwrap().asked.len()
+    }
+
+    /// The waits that were asked for.
+    fn waits(&self) -> Vec<Duration> {
+        self.0.lock().unwrap().asked.iter().map(|question| question.max_wait).collect()
     }
 }
 
@@ -38,8 +54,13 @@ impl Store for Scripted {
     fn take(&self, question: Question) -> Self::Take {
         let mut script = self.0.lock().unwrap();
         script.asked.push(question);
+        let delay = script.delay;
         match script.answer.clone() {
-            Some(answer) => Box::pin(ready(answer)),
+            Some(answer) if delay.is_zero() => Box::pin(ready(answer)),
+            Some(answer) => Box::pin(async move {
+                sleep(delay).await;
+                answer
+            }),
             None => Box::pin(pending()),
         }
     }
@@ -48,7 +69,8 @@ impl Store for Scripted {
 fn limit(max_wait: Duration) -> (Scripted, SharedRateLimitHandle<Scripted>) {
     let store = Scripted::default();
     store.answers(Ok(Decision::admitted()));
-    let layer = RateLimit::builder(100, SECOND).burst(4).max_wait(max_wait).store(store.clone(), 4).build().unwrap();
+    let builder = RateLimit::builder(100, SECOND).name("partner").burst(4).max_wait(max_wait);
+    let layer = builder.store(store.clone(), 4).build().unwrap();
     (store, layer.handle())
 }
 
@@ -123,20 +145,17 @@ async fn no_more_than_max_waiting_ask_for_a_later_turn_and_those_who_leave_make_
     assert!(futures::poll!(&mut first).is_pending());
     let mut second = Box::pin(handle.acquire());
     assert!(futures::poll!(&mut second).is_pending());
-    let waits = || store.0.lock().unwrap().asked.iter().map(|question| question.max_wait).collect::<Vec<_>>();
-    assert_eq!(waits(), [SECOND, Duration::ZERO]);
+    assert_eq!(store.waits(), [SECOND, Duration::ZERO]);
     drop((first, second));
     assert_eq!(handle.snapshot().waiting, 0);
     assert!(futures::poll!(Box::pin(handle.acquire())).is_pending());
-    assert_eq!(waits()[2], SECOND);
+    assert_eq!(store.waits()[2], SECOND);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deadline_cuts_the_wait_that_is_asked_for() {
-    let (store, handle) = limit(SECOND);
-    let context = crate::context::current().with_deadline(time::now() + MS * 20);
-    crate::context::scope(context, handle.acquire()).await.unwrap();
-    assert_eq!(store.0.lock().unwrap().asked[0].max_wait, MS * 20);
+/// A call whose deadline is so far away.
+async fn within<St: Store>(left: Duration, handle: &SharedRateLimitHandle<St>) -> Result<(), Rejected> {
+    let context = context::current().with_deadline(time::now() + left);
+    context::scope(context, handle.acquire()).await
 }
 
 #[derive(Clone, Debug)]
@@ -153,10 +172,15 @@ impl Store for Open {
 #[test]
 fn nonsense_is_refused() {
     let field = |builder: SharedRateLimitBuilder<Open>| builder.build().unwrap_err().field();
-    let builder = || RateLimit::builder(100, SECOND);
+    let builder = || RateLimit::builder(100, SECOND).name("partner");
     assert_eq!(field(builder().store(Open, 0)), "processes");
     assert_eq!(field(builder().mode(Mode::Cycles).store(Open, 1)), "mode");
     assert_eq!(field(builder().store(Open, 1).store_timeout(Duration::ZERO)), "store_timeout");
     assert_eq!(field(builder().store(Open, 1).probe_interval(Duration::ZERO)), "probe_interval");
-    assert_eq!(field(RateLimit::builder(0, SECOND).store(Open, 1)), "limit");
+    assert_eq!(field(RateLimit::builder(0, SECOND).name("partner").store(Open, 1)), "limit");
+    // Two that nobody has named would share one count.
+    let unnamed = RateLimit::builder(100, SECOND).store(Open, 1).build().unwrap_err();
+    assert_eq!(unnamed.field(), "name");
+    assert!(unnamed.allowed().contains("name(..)"), "{unnamed}");
+    assert_eq!(RateLimit::builder(100, SECOND).build().unwrap().handle().name().as_str(), "rate_limit");
 }
