@@ -1,12 +1,9 @@
-//! The Redis store against a real `redis-server`, shared by four real processes.
-#![allow(clippy::disallowed_methods, clippy::explicit_write)]
+//! Four processes that share a limit.
 
 use std::{
-    env, fs,
+    env,
     io::{self, Write},
-    net::TcpListener,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Stdio,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -14,82 +11,13 @@ use std::{
 use steadfast::rate_limit::{RateLimit, redis::RedisStore};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-const SECOND: Duration = Duration::from_secs(1);
+use crate::{
+    SECOND,
+    server::{Server, program},
+};
+
 const URL: &str = "STEADFAST_TEST_REDIS_URL";
 const WAIT: &str = "STEADFAST_TEST_MAX_WAIT_MS";
-
-fn program() -> Option<PathBuf> {
-    let found = env::split_paths(&env::var_os("PATH")?).map(|path| path.join("redis-server")).find(|at| at.is_file());
-    if found.is_none() {
-        assert!(!env::var("STEADFAST_CI").is_ok_and(|ci| ci == "1"), "no redis-server in CI");
-        let reason = "there is no redis-server on the PATH";
-        // Not by `eprintln`, which is kept from the screen while a test passes.
-        writeln!(io::stderr(), "SKIPPED: {reason}").unwrap();
-    }
-    found
-}
-
-/// A server on a port of its own, in a folder of its own; killed with it.
-struct Server {
-    program: PathBuf,
-    folder: PathBuf,
-    port: u16,
-    process: Child,
-}
-
-impl Server {
-    async fn start(program: PathBuf) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = env::temp_dir().join(format!("steadfast-redis-{}-{port}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let process = Self::spawn(&program, &folder, port);
-        let server = Self { program, folder, port, process };
-        server.answers().await;
-        server
-    }
-
-    fn spawn(program: &PathBuf, folder: &PathBuf, port: u16) -> Child {
-        Command::new(program)
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string(), "--dir"])
-            .arg(folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
-    }
-
-    async fn answers(&self) {
-        let store = RedisStore::new(&self.url()).unwrap();
-        let connected = async {
-            while store.connect().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(SECOND * 20, connected).await.expect("the server answers");
-    }
-
-    /// Like `kill -9`.
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    async fn start_again(&mut self) {
-        self.process = Self::spawn(&self.program, &self.folder, self.port);
-        self.answers().await;
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
 
 fn micros() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
@@ -151,7 +79,7 @@ impl Workers {
         let mut processes = Vec::new();
         for _ in 0..4 {
             let mut process = tokio::process::Command::new(env::current_exe().unwrap())
-                .args(["worker", "--exact", "--nocapture"])
+                .args(["processes::worker", "--exact", "--nocapture"])
                 .env(URL, url)
                 .env(WAIT, max_wait_ms.to_string())
                 .stdin(Stdio::null())
@@ -244,11 +172,4 @@ async fn four_processes_share_a_limit_keep_to_their_shares_without_the_server_an
         workers.stop().await;
     };
     tokio::time::timeout(SECOND * 90, test).await.expect("in time");
-}
-
-#[tokio::test]
-async fn a_url_that_is_none_is_refused_without_showing_it() {
-    let error = RedisStore::new("http://user:secret@host/").unwrap_err();
-    assert_eq!(error.field(), "url");
-    assert!(!error.to_string().contains("secret"));
 }
