@@ -1,0 +1,69 @@
+//! The layers, with names made while running.
+
+use std::{sync::Arc, time::Duration};
+
+use steadfast::{
+    backoff::Backoff,
+    boundary::BoundaryLayer,
+    bulkhead::{Bulkhead, BulkheadLayer},
+    circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
+    fallback::{Fallback, FallbackLayer, FromService, Value},
+    rate_limit::{Mode, RateLimit, RateLimitLayer},
+    ready::ReadyLayer,
+    retry::{Budget, CloneRequest, Retry, RetryLayer},
+    timeout::{Timeout, TimeoutLayer},
+};
+
+use crate::inner::Inner;
+
+pub(crate) fn name(of: &str) -> String {
+    format!("{of} of the shop")
+}
+
+pub(crate) fn timeout() -> TimeoutLayer {
+    Timeout::builder(Duration::from_secs(1)).name(name("timeout")).build().unwrap()
+}
+
+pub(crate) fn breaker() -> CircuitBreakerLayer {
+    CircuitBreaker::builder().name(name("breaker")).slow_calls(0.9, Duration::from_millis(500)).build().unwrap()
+}
+
+pub(crate) fn bulkhead() -> BulkheadLayer {
+    Bulkhead::builder(2).name(name("bulkhead")).max_waiting(5).build().unwrap()
+}
+
+/// Slow enough for its state to matter, fast enough for all calls between two steps of the clock.
+pub(crate) fn rate_limit() -> RateLimitLayer {
+    let wait = Duration::from_secs(1);
+    RateLimit::builder(1000, wait).name(name("rate limit")).burst(500).max_wait(wait).build().unwrap()
+}
+
+pub(crate) fn cycles() -> RateLimitLayer {
+    RateLimit::builder(500, Duration::from_millis(700)).mode(Mode::Cycles).build().unwrap()
+}
+
+pub(crate) fn retry() -> RetryLayer {
+    let wait = Backoff::fixed(Duration::from_millis(5));
+    Retry::builder().name(name("retry")).backoff(wait).budget(Arc::new(Budget::refund())).build().unwrap()
+}
+
+pub(crate) fn fallback() -> FallbackLayer<Value<u32>> {
+    Fallback::value(0).name(name("fallback")).build()
+}
+
+pub(crate) fn fallback_service<E>() -> FallbackLayer<FromService<Inner<E>, CloneRequest>> {
+    Fallback::service(Inner::new(false)).name(name("fallback")).build()
+}
+
+pub(crate) type Stack = (FallbackLayer<Value<u32>>, TimeoutLayer, Protection);
+/// Without a fallback, so that refusals come out.
+pub(crate) type Protection =
+    (RetryLayer, CircuitBreakerLayer, TimeoutLayer, BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
+
+pub(crate) fn protection() -> Protection {
+    (retry(), breaker(), timeout(), bulkhead(), rate_limit(), ReadyLayer, BoundaryLayer)
+}
+
+pub(crate) fn stack() -> Stack {
+    (fallback(), timeout(), protection())
+}
