@@ -5,7 +5,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, Ready, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -17,7 +17,7 @@ use steadfast::{
     bulkhead::Bulkhead,
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
     fallback::Fallback,
-    rate_limit::{Mode, RateLimit},
+    rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
     retry::{Budget, Retry},
     timeout::Timeout,
 };
@@ -44,6 +44,8 @@ pub(crate) const NAMES: &[&str] = &[
     "rate limit, admitted",
     "rate limit, refused",
     "rate limit of cycles, admitted",
+    "rate limit, shared, admitted (a store that answers at once)",
+    "rate limit, shared, refused (the same)",
     "tower rate limit, admitted",
     "governor, admitted",
     "governor, refused",
@@ -136,6 +138,17 @@ impl Future for Either {
     }
 }
 
+/// A store that answers at once, always the same.
+struct Always(Decision);
+
+impl Store for Always {
+    type Take = Ready<Result<Decision, StoreError>>;
+
+    fn take(&self, _: Question) -> Self::Take {
+        ready(Ok(std::hint::black_box(self.0)))
+    }
+}
+
 /// Runs `calls` calls of a case; returns the allocations of the calls and their number.
 pub(crate) fn run(case: &str, calls: u64, allocations: impl Fn() -> u64) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -178,6 +191,10 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
     let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
     let rate = |limit, burst, period, mode| {
         RateLimit::builder(limit, period).name("inventory").burst(burst).mode(mode).build().expect("settings")
+    };
+    let shared = |decision| {
+        let builder = RateLimit::builder(plenty, second).name("inventory");
+        builder.store(Always(decision), 1).build().expect("settings")
     };
     let full_stack = |inner| {
         ServiceBuilder::new()
@@ -229,6 +246,12 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         "rate limit, refused" => measure!(layered.layer(rate(1, 1, day, Mode::Smooth)).service(ready)),
         "rate limit of cycles, admitted" => {
             measure!(layered.layer(rate(plenty, plenty, day, Mode::Cycles)).service(ready))
+        }
+        "rate limit, shared, admitted (a store that answers at once)" => {
+            measure!(layered.layer(shared(Decision::admitted())).service(ready))
+        }
+        "rate limit, shared, refused (the same)" => {
+            measure!(layered.layer(shared(Decision::refused(second))).service(ready))
         }
         "tower rate limit, admitted" => measure!(layered.rate_limit(plenty.into(), day).service(ready)),
         "governor, admitted" => measure!(Governed::new(ready, plenty)),

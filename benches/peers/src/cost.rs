@@ -58,13 +58,13 @@ fn report() -> ExitCode {
         return ExitCode::from(2);
     };
     println!("instructions per call over the bare service ({bare}), and allocations per call");
-    println!("{:<44} {:>12} {:>12}", "case", "instructions", "allocations");
+    println!("{:<60} {:>12} {:>12}", "case", "instructions", "allocations");
     for case in cases::NAMES {
         let Some((instructions, allocations)) = measure(case) else {
             eprintln!("cost: case `{case}` did not run");
             return ExitCode::FAILURE;
         };
-        println!("{case:<44} {:>12} {allocations:>12.2}", instructions.saturating_sub(bare));
+        println!("{case:<60} {:>12} {allocations:>12.2}", instructions.saturating_sub(bare));
     }
     ExitCode::SUCCESS
 }

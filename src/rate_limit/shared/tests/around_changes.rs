@@ -125,12 +125,16 @@ async fn turns_that_were_reserved_hold_the_share_back_for_as_long_as_they_are_wa
 #[tokio::test(start_paused = true)]
 async fn as_many_turns_are_taken_from_the_share_as_are_waited_for() {
     let (store, handle) = limit(SECOND);
+    // Two that have been used.
+    store.answers(Ok(Decision::admitted_after(MS * 10)));
+    handle.acquire().await.unwrap();
+    handle.acquire().await.unwrap();
     store.answers(Ok(Decision::admitted_after(SECOND)));
     let mut reserved: Vec<_> = (0..5).map(|_| Box::pin(handle.acquire())).collect();
     for call in &mut reserved {
         assert!(futures::poll!(call).is_pending());
     }
-    // Two of them give up, and one that hangs is answered when the store is away: four turns of 40 ms.
+    // Two of five give up, and one that hangs is answered when the store is away: four turns of 40 ms.
     reserved.truncate(3);
     store.answers_after(MS * 20, Ok(Decision::admitted()));
     let mut late = Box::pin(handle.acquire());
