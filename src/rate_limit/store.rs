@@ -41,7 +41,8 @@ pub trait Store: Send + Sync + 'static {
 pub struct Question {
     /// The name of the limiter: those with the same name share one count.
     pub name: Name,
-    /// Its settings; of these `limit`, `period` and `burst` are the store's to keep.
+    /// Its settings; of these `limit`, `period` and `burst` are the store's to keep. No turn is ever waited for longer
+    /// than for its `max_wait`, so a count that says so is wrong: a clock may have been set back.
     pub settings: RateLimitSettings,
     /// A turn later than this from now is not to be taken.
     pub max_wait: Duration,

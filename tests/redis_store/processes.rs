@@ -123,6 +123,13 @@ impl Workers {
         self.count(from, to)
     }
 
+    /// Ends all but so many of them.
+    async fn keep(&mut self, processes: usize) {
+        for mut process in self.processes.drain(processes..) {
+            process.kill().await.unwrap();
+        }
+    }
+
     async fn stop(mut self) {
         for process in &mut self.processes {
             assert!(process.try_wait().unwrap().is_none(), "a worker has ended");
@@ -152,7 +159,7 @@ async fn four_processes_share_a_limit_keep_to_their_shares_without_the_server_an
     let Some(program) = program() else { return };
     let mut server = Server::start(program).await;
     let test = async {
-        let workers = Workers::start(&server.url(), 5000).await;
+        let mut workers = Workers::start(&server.url(), 5000).await;
         let shared = workers.during(5).await;
         server.kill();
         // Those who wait have turns that the server had reserved; then the shares: 4 times 25/s.
@@ -161,14 +168,20 @@ async fn four_processes_share_a_limit_keep_to_their_shares_without_the_server_an
         server.start_again().await;
         tokio::time::sleep(SECOND * 2).await;
         let again = workers.during(5).await;
+        // By their shares two of them would have half. Those who are gone leave a few turns unused.
+        workers.keep(2).await;
+        tokio::time::sleep(SECOND).await;
+        let by_two = workers.during(5).await;
         writeln!(
             io::stderr(),
-            "waiting callers of four processes: {shared} in 5 s, {alone} in 4 s without the server, then {again} in 5 s"
+            "waiting callers of four processes: {shared} in 5 s, {alone} in 4 s without the server, then {again} in 5 s, and \
+             {by_two} by two of them"
         )
         .unwrap();
         assert!((490..=510).contains(&shared), "{shared} in 5 s");
         assert!((392..=408).contains(&alone), "{alone} in 4 s without the server");
         assert!((490..=510).contains(&again), "{again} in 5 s with the server again");
+        assert!((490..=510).contains(&by_two), "{by_two} in 5 s by two of them");
         workers.stop().await;
     };
     tokio::time::timeout(SECOND * 90, test).await.expect("in time");

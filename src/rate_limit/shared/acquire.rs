@@ -57,7 +57,7 @@ enum Step<Take> {
     Reserved(#[pin] Option<Sleep>),
     Local,
     Waiting(#[pin] Turn),
-    /// The store has admitted or refused it.
+    /// It has been admitted or refused.
     Done,
 }
 
@@ -138,9 +138,11 @@ impl<St: Store> Future for Acquire<St> {
                         return Poll::Ready(Err(state.refuse_late()));
                     }
                     match Turn::ask(&state.local, cx) {
-                        Ok(Asking::Go) => return Poll::Ready(Ok(())),
                         Ok(Asking::Wait(turn)) => Step::Waiting(turn),
-                        Err(rejected) => return Poll::Ready(Err(rejected)),
+                        decided => {
+                            this.step.set(Step::Done);
+                            return Poll::Ready(decided.map(drop));
+                        }
                     }
                 }
                 // ## Waiting => admitted, or refused

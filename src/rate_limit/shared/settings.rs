@@ -17,7 +17,7 @@ pub struct SharedRateLimitSettings {
     pub rate: RateLimitSettings,
     /// How many processes share the limit: each keeps to `limit / processes` while the store is away. 1 to 1,000,000.
     pub processes: u32,
-    /// How long a decision of the store may take; 1 ms to 1 minute. Default: 50 ms.
+    /// How long the store may be waited for in vain, before it is away; 1 ms to 1 minute. Default: 50 ms.
     pub store_timeout: Duration,
     /// How often a call asks a store that is away; 1 ms to 1 day. Default: 1 s.
     pub probe_interval: Duration,

@@ -9,6 +9,7 @@ use crate::{Rejected, RejectedKind, context, telemetry::Received, time};
 use std::time::Duration;
 
 mod around_changes;
+mod keyed;
 mod silence;
 
 const SECOND: Duration = Duration::from_secs(1);
