@@ -1,4 +1,4 @@
-//! Every interleaving of a few threads over the shipped [`Places`] and its queue, up to three preemptions.
+//! Every interleaving of a few threads over the shipped [`Places`], its queue and [`Job`], up to three preemptions.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg steadfast_loom" cargo test --release --lib loom_
@@ -8,11 +8,12 @@
 //! 2. Who waits is woken when its place is given, exactly once; when all is over nobody waits while there is room.
 //! 3. Who stops waiting, at any moment, leaves the places as many as before.
 //! 4. A change of the limit waits for nobody, and lets in who waits if there is room now.
+//! 5. Blocking work is begun or dropped, once; its place ends once, after it.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -21,7 +22,9 @@ use futures::task::{ArcWake, waker};
 use loom::thread::{self, JoinHandle};
 
 use super::{
+    Bulkhead, BulkheadHandle,
     core::{Asked, Places},
+    job::Job,
     settings::{BulkheadSettings, Order},
 };
 use crate::queue::Place;
@@ -244,4 +247,61 @@ fn loom_changes_at_the_same_time_leave_one_of_them() {
         places.change(&settings(2), || {});
         all_end(&places, vec![waits], 2);
     });
+}
+
+/// Work that counts how it ends: begun, or dropped before that. Not seen by loom either.
+struct Work {
+    bulkhead: BulkheadHandle,
+    ends: Arc<[AtomicU32; 2]>,
+    runs: Arc<AtomicBool>,
+    begun: bool,
+}
+
+impl Work {
+    fn run(mut self) -> Option<()> {
+        self.begun = true;
+        self.runs.store(true, Ordering::Relaxed);
+        assert_eq!(self.bulkhead.snapshot().running, 1, "it has a place");
+        self.runs.store(false, Ordering::Relaxed);
+        Some(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.ends[usize::from(self.begun)].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn loom_blocking_work_is_begun_or_dropped_once_and_its_place_ends_once() {
+    // A thread gets to it, or the runtime drops it.
+    for thread_gets_to_it in [true, false] {
+        explore(move || {
+            let bulkhead = Bulkhead::builder(1).build().unwrap().handle();
+            let (ends, runs) = (Arc::<[AtomicU32; 2]>::default(), Arc::<AtomicBool>::default());
+            let work =
+                Work { bulkhead: bulkhead.clone(), ends: Arc::clone(&ends), runs: Arc::clone(&runs), begun: false };
+            let (job, handed) = Job::new(work, bulkhead.try_acquire().unwrap());
+            let pool = thread::spawn(move || if thread_gets_to_it { handed.run(Work::run) } else { None });
+            let other = bulkhead.clone();
+            let other = thread::spawn(move || {
+                let permit = other.try_acquire();
+                assert!(permit.is_err() || !runs.load(Ordering::Relaxed), "two at once");
+            });
+            // Its deadline passes; then the future is dropped.
+            let given_up = job.take().is_some();
+            assert!(job.take().is_none());
+            let output = pool.join().unwrap();
+            other.join().unwrap();
+            assert_eq!(output.is_some(), !given_up);
+            assert_eq!(
+                [0, 1].map(|begun| ends[begun].load(Ordering::Relaxed)),
+                [u32::from(given_up), u32::from(!given_up)]
+            );
+            assert_eq!(bulkhead.snapshot().running, 0);
+            let _permit = bulkhead.try_acquire().expect("a place was lost");
+            assert!(bulkhead.try_acquire().is_err(), "a place was made");
+        });
+    }
 }

@@ -57,7 +57,8 @@
 //!
 //! # Blocking work
 //! [`BulkheadLayer::blocking`] runs closures on threads, in the places of a bulkhead: what nobody waits for any more is
-//! not begun, and a place is held until the closure has really ended, even if its caller is gone.
+//! not begun, and a place is held until the closure has really ended, or until a thread has seen that nobody wants it:
+//! with all threads of the runtime stuck, the bulkhead fills up, and refuses.
 //!
 //! # One layer, one bulkhead
 //! All services that a layer makes share its places and its queue; clones of the layer are the same bulkhead. For one per
@@ -80,6 +81,7 @@ mod core;
 mod future;
 mod handle;
 mod hold;
+mod job;
 mod layer;
 #[cfg(all(test, steadfast_loom))]
 mod loom_core;
