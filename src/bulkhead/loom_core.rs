@@ -16,6 +16,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 
 use futures::task::{ArcWake, waker};
@@ -28,6 +29,8 @@ use super::{
     settings::{BulkheadSettings, Order},
 };
 use crate::queue::Place;
+
+const NOW: Duration = Duration::ZERO;
 
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -69,7 +72,7 @@ impl Call {
     fn ask(places: &Places) -> Self {
         let woken = Arc::<Woken>::default();
         let waker = waker(Arc::clone(&woken));
-        let place = match places.ask(&waker) {
+        let place = match places.ask(&waker, || NOW) {
             Asked::Taken => None,
             Asked::Waiting { place, .. } => Some(place),
             Asked::Full => panic!("there is room in the queue"),
@@ -92,7 +95,7 @@ impl Call {
     /// Is dropped: a place that it has goes back.
     fn leave(self, places: &Places) {
         if self.place.is_none_or(|place| !places.leave(place)) {
-            places.give_back();
+            places.give_back(|| NOW);
         }
     }
 }
@@ -106,7 +109,7 @@ fn all_end(places: &Places, mut calls: Vec<Call>, limit: u32) {
         assert_eq!(places.taken() as usize, with_place, "each place taken is somebody's");
         assert!(places.waiting() == 0 || places.taken() == limit, "somebody waits while there is room");
         calls.swap_remove(running);
-        places.give_back();
+        places.give_back(|| NOW);
     }
     assert_eq!((places.taken(), places.waiting()), (0, 0));
     for _ in 0..limit {
@@ -125,7 +128,7 @@ fn loom_a_place_given_back_reaches_who_waits() {
         let places = places(1);
         assert!(places.try_take());
         let calls = [(); 2].map(|()| spawn(&places, Call::ask));
-        places.give_back();
+        places.give_back(|| NOW);
         all_end(&places, joined(calls), 1);
     });
 }
@@ -136,9 +139,9 @@ fn loom_two_places_given_back_at_once_reach_two_who_wait() {
         let places = places(2);
         assert!(places.try_take() && places.try_take());
         let asks = spawn(&places, Call::ask);
-        let gives = spawn(&places, Places::give_back);
+        let gives = spawn(&places, |places| places.give_back(|| NOW));
         let waits = Call::ask(&places);
-        places.give_back();
+        places.give_back(|| NOW);
         gives.join().unwrap();
         all_end(&places, vec![waits, asks.join().unwrap()], 2);
     });
@@ -152,7 +155,7 @@ fn loom_nobody_overtakes_or_exceeds_without_the_lock() {
         let waits = Call::ask(&places);
         let takes = spawn(&places, Places::try_take);
         let asks = spawn(&places, Call::ask);
-        places.give_back();
+        places.give_back(|| NOW);
         assert!(waits.has_place(&places), "it was first in line");
         assert!(!takes.join().unwrap(), "somebody waited");
         all_end(&places, vec![waits, asks.join().unwrap()], 1);
@@ -168,7 +171,7 @@ fn loom_who_leaves_at_any_moment_neither_loses_nor_makes_a_place() {
             let leaves = Call::ask(&places);
             let stays = Call::ask(&places);
             let leaver = spawn(&places, |places| leaves.leave(places));
-            let gives = spawn(&places, Places::give_back);
+            let gives = spawn(&places, |places| places.give_back(|| NOW));
             leaver.join().unwrap();
             gives.join().unwrap();
             assert!(stays.has_place(&places), "nobody else wants it");
@@ -184,7 +187,7 @@ fn loom_who_asks_and_leaves_while_others_do_too_leaves_everything_as_it_was() {
         let fleeting = [(); 2].map(|()| spawn(&places, |places| Call::ask(places).leave(places)));
         let takes = spawn(&places, |places| {
             if places.try_take() {
-                places.give_back();
+                places.give_back(|| NOW);
             }
         });
         joined(fleeting);
@@ -199,10 +202,10 @@ fn loom_a_higher_limit_lets_in_who_waits() {
         let places = places(1);
         assert!(places.try_take());
         let asks = [(); 2].map(|()| spawn(&places, Call::ask));
-        places.change(&settings(2), || {});
+        places.change(&settings(2), NOW, || {});
         let calls = joined(asks);
         assert_eq!(calls.iter().filter(|call| call.has_place(&places)).count(), 1);
-        places.give_back();
+        places.give_back(|| NOW);
         all_end(&places, calls, 2);
     });
 }
@@ -214,20 +217,20 @@ fn loom_a_lower_limit_is_never_exceeded_once_it_is_set() {
         assert!(places.try_take() && places.try_take());
         let waits = Call::ask(&places);
         let gives = spawn(&places, |places| {
-            places.give_back();
-            places.give_back();
+            places.give_back(|| NOW);
+            places.give_back(|| NOW);
         });
         let tries = spawn(&places, |places| {
             if places.try_take() {
                 assert!(places.taken() <= 2);
-                places.give_back();
+                places.give_back(|| NOW);
             }
         });
-        places.change(&settings(1), || {});
+        places.change(&settings(1), NOW, || {});
         // Places taken before are still out, but whatever is taken from now on is within the new limit.
         if places.try_take() {
             assert_eq!(places.taken(), 1, "over the limit in force");
-            places.give_back();
+            places.give_back(|| NOW);
         }
         gives.join().unwrap();
         tries.join().unwrap();
@@ -241,10 +244,10 @@ fn loom_changes_at_the_same_time_leave_one_of_them() {
         let places = places(1);
         assert!(places.try_take());
         let waits = Call::ask(&places);
-        let changes = [2, 3].map(|limit| spawn(&places, move |places| places.change(&settings(limit), || {})));
-        places.give_back();
+        let changes = [2, 3].map(|limit| spawn(&places, move |places| places.change(&settings(limit), NOW, || {})));
+        places.give_back(|| NOW);
         joined(changes);
-        places.change(&settings(2), || {});
+        places.change(&settings(2), NOW, || {});
         all_end(&places, vec![waits], 2);
     });
 }
