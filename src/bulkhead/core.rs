@@ -215,3 +215,21 @@ impl Places {
         self.queue.lock().wakers.len()
     }
 }
+
+#[cfg(all(test, not(steadfast_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_read_only_for_those_that_wait() {
+        let places = Places::new(&BulkheadSettings { max_concurrent: 1, ..BulkheadSettings::default() });
+        let no_clock = || unreachable!("nobody waits");
+        let ask = || places.ask(Waker::noop(), no_clock);
+        assert!(places.try_take());
+        assert!(matches!(ask(), Asked::Full));
+        places.give_back(no_clock);
+        assert!(matches!(ask(), Asked::Taken));
+        places.give_back(no_clock);
+        assert_eq!(places.taken(), 0);
+    }
+}

@@ -244,11 +244,17 @@ fn loom_changes_at_the_same_time_leave_one_of_them() {
         let places = places(1);
         assert!(places.try_take());
         let waits = Call::ask(&places);
-        let changes = [2, 3].map(|limit| spawn(&places, move |places| places.change(&settings(limit), NOW, || {})));
+        let published = Arc::new(loom::sync::atomic::AtomicU32::new(1));
+        let changes = [2, 3].map(|limit| {
+            let published = Arc::clone(&published);
+            spawn(&places, move |places| {
+                places.change(&settings(limit), NOW, || published.store(limit, Ordering::Relaxed));
+            })
+        });
         places.give_back(|| NOW);
         joined(changes);
-        places.change(&settings(2), NOW, || {});
-        all_end(&places, vec![waits], 2);
+        // The limit is that of the settings that were published last.
+        all_end(&places, vec![waits], published.load(Ordering::Relaxed));
     });
 }
 
