@@ -175,6 +175,8 @@ async fn the_pace_of_other_settings_says_nothing() {
     let (outcome, took) = timed(with_deadline(SECOND, layer.layer(work.clone()).oneshot((9, MS)))).await;
     is_full(outcome);
     assert_eq!((took, layer.handle().snapshot().refused_hopeless), (Duration::ZERO, 1));
+    let served = with_deadline(4 * SECOND, layer.layer(work).oneshot((9, MS))).await;
+    assert_eq!(served, Ok(9));
 }
 
 #[tokio::test(start_paused = true)]
