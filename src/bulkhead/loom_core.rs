@@ -239,6 +239,17 @@ fn loom_a_lower_limit_is_never_exceeded_once_it_is_set() {
 }
 
 #[test]
+fn loom_between_two_limits_there_is_no_third() {
+    explore(|| {
+        let places = places(1);
+        let changes = spawn(&places, |places| places.change(&settings(2), NOW, || {}));
+        let taken = (0..3).filter(|_| places.try_take()).count();
+        assert!((1..=2).contains(&taken), "{taken} places by limits of 1 and 2");
+        changes.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_changes_at_the_same_time_leave_one_of_them() {
     explore(|| {
         let places = places(1);
