@@ -76,6 +76,25 @@ fn a_deadline_that_passes_while_no_thread_is_free_refuses_in_time() {
 }
 
 #[test]
+fn a_thread_does_not_begin_work_whose_deadline_has_passed_though_its_caller_does_not_look() {
+    let (runtime, busy) = with_its_only_thread_busy();
+    let (bulkhead, stage) = (bulkhead(1, 0), Stage::new());
+    runtime.block_on(async {
+        let (work, end) = stage.work(1);
+        drop(end);
+        let mut call = Box::pin(context::scope(within_a_second(), bulkhead.run(work)));
+        assert!(poll!(&mut call).is_pending());
+        time::advance(2 * SECOND).await;
+        drop(busy);
+        assert_eq!(stage.will_drop(), 1);
+        assert_eq!(soon(call).await.unwrap_err().kind(), RejectedKind::BulkheadFull);
+        assert!(stage.nothing_has_begun());
+        let snapshot = bulkhead.handle().snapshot();
+        assert_eq!((snapshot.running, snapshot.refused_waited), (0, 1));
+    });
+}
+
+#[test]
 fn what_a_thread_has_begun_is_waited_for_beyond_its_deadline() {
     let (bulkhead, stage) = (bulkhead(1, 0), Stage::new());
     with_one_thread().block_on(async {

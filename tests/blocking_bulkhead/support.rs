@@ -66,6 +66,11 @@ impl Stage {
         self.begun.1.try_recv().is_err()
     }
 
+    /// Which is dropped next; waits for it.
+    pub(crate) fn will_drop(&self) -> u32 {
+        self.dropped.1.recv_timeout(Duration::from_secs(20)).expect("nothing is dropped")
+    }
+
     pub(crate) fn drops(&self) -> u32 {
         self.dropped.1.try_recv().expect("nothing has been dropped")
     }
