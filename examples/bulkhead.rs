@@ -48,28 +48,28 @@ async fn places() -> Result {
 }
 
 async fn queue() -> Result {
-    println!("# The same with a queue, under a deadline of 250 ms: it learns what it cannot serve in time");
-    let bulkhead = Bulkhead::builder(3).name("recommendations").max_waiting(100).build()?;
+    println!("# A queue under a deadline of 250 ms, three times too many calls: what would be late is refused at once");
+    let bulkhead = Bulkhead::builder(3).name("recommendations").max_waiting(100).max_wait(140 * MS).build()?;
     let deadline = Timeout::builder(250 * MS).name("page").build()?;
     let stack = ServiceBuilder::new().layer(deadline).layer(bulkhead.clone());
-    for round in 1..=2 {
-        let calls = (0..10).map(|_| {
-            let stack = stack.clone();
-            tokio::spawn(async move {
-                let operation = || async {
-                    tokio::time::sleep(100 * MS).await;
-                    Ok::<_, Rejected>(())
-                };
-                stack.run(operation).await.map_err(Error::flatten)
-            })
-        });
-        let mut done = 0;
-        for call in calls.collect::<Vec<_>>() {
-            done += u32::from(call.await?.is_ok());
-        }
-        let at_once = bulkhead.handle().snapshot().refused_hopeless;
-        println!("  round {round}: {done} of 10 done, {at_once} refused at once, the others when their time was over");
+    let mut calls = Vec::new();
+    for _ in 0..100 {
+        let stack = stack.clone();
+        calls.push(tokio::spawn(async move {
+            let operation = || async {
+                tokio::time::sleep(100 * MS).await;
+                Ok::<_, Rejected>(())
+            };
+            stack.run(operation).await.map_err(Error::flatten)
+        }));
+        tokio::time::sleep(10 * MS).await;
     }
+    let mut done = 0;
+    for call in calls {
+        done += u32::from(call.await?.is_ok());
+    }
+    let at_once = bulkhead.handle().snapshot().refused_hopeless;
+    println!("  {done} of 100 done, {at_once} refused at once, the others when their time was over");
     Ok(())
 }
 

@@ -14,12 +14,13 @@ use pin_project::{pin_project, pinned_drop};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tower::Service;
 
-use super::{Bulkhead, BulkheadHandle, BulkheadLayer, Hold, Permit, ResponseFuture, handle::Refused, layer::Shared};
+use super::{
+    Bulkhead, BulkheadHandle, BulkheadLayer, Hold, Permit, ResponseFuture, handle::Refused, job::Job, layer::Shared,
+};
 use crate::{
     Rejected,
     context::{self, CallContext},
-    sync::Mutex,
-    time,
+    time::{self, Instant, Sleep},
 };
 
 /// Runs blocking work (a C library, a file system, a synchronous driver, long computations) on tokio's blocking threads,
@@ -41,7 +42,9 @@ use crate::{
 /// ```
 ///
 /// tokio's `spawn_blocking` alone has up to 512 threads and a queue without end. Here the queue is bounded, what nobody
-/// waits for any more is not begun, and a place is held until the work has really ended.
+/// waits for any more is not begun, and a place is held until the work has really ended. With a place, work goes to the
+/// runtime, and waits there if all of its threads are busy with other things; it keeps its place until a thread has got
+/// to it, so never more than `max_concurrent` pieces of work are there, wanted or not.
 #[derive(Clone, Debug)]
 pub struct BlockingBulkhead {
     shared: Arc<Shared>,
@@ -63,8 +66,10 @@ impl BlockingBulkhead {
     /// Runs `work` on a thread of its own, once there is a place and a thread. It sees the
     /// [context](crate::context) of the call, and can look at its deadline.
     ///
-    /// Dropping the future drops work that has not been begun. What has been begun cannot be stopped: it goes on, and
-    /// holds its place until it ends. Work whose deadline has passed is not begun.
+    /// Dropping the future drops work that has not been begun; if that had a place, a thread will find nothing to do
+    /// there and end it. What has been begun cannot be stopped: it goes on, and holds its place until it ends. Work
+    /// whose deadline has passed is not begun. `max_wait` limits the wait for a place; that for a thread, which comes
+    /// after it, ends only with the deadline.
     ///
     /// # Errors
     /// No place came in time, as with any bulkhead, or no thread before the deadline. The work was dropped unstarted.
@@ -111,9 +116,6 @@ impl Hold<()> for HandOut {
     }
 }
 
-/// Work with its place, until a thread takes it or nobody waits for it any more.
-type Job<F> = Arc<Mutex<Option<(F, Permit)>>>;
-
 /// The future of a piece of blocking work. See [`BlockingBulkhead::run`].
 #[pin_project(PinnedDrop)]
 #[must_use = "futures do nothing unless polled"]
@@ -127,7 +129,15 @@ pub struct BlockingFuture<F, T> {
 #[pin_project(project = StateProj)]
 enum State<F, T> {
     Entering(#[pin] ResponseFuture<Nothing, (), HandOut>),
-    Running { job: Job<F>, thread: JoinHandle<Option<T>> },
+    Running {
+        job: Job<F>,
+        thread: JoinHandle<Option<T>>,
+        /// When the work is given up, if no thread has begun it by then.
+        deadline: Option<Instant>,
+        /// Set to that when the thread is first waited for.
+        #[pin]
+        timer: Option<Sleep>,
+    },
 }
 
 impl<F, T> Future for BlockingFuture<F, T>
@@ -151,28 +161,45 @@ where
                         }
                     };
                     let work = this.work.take().expect("polled after it was ready");
-                    let job = Arc::new(Mutex::new(Some((work, permit))));
-                    let (context, theirs) = (context::current(), Arc::clone(&job));
-                    let thread =
-                        spawn_blocking(move || take(&theirs).and_then(|(work, permit)| begin(context, work, permit)));
-                    this.state.set(State::Running { job, thread });
+                    let (job, handed) = Job::new(work, permit);
+                    let context = context::current();
+                    let thread = spawn_blocking(move || handed.run(|work| begin(context, work)));
+                    let deadline = context.deadline();
+                    this.state.set(State::Running { job, thread, deadline, timer: None });
                 }
-                StateProj::Running { thread, .. } => {
-                    return Poll::Ready(match ready!(Pin::new(thread).poll(cx)) {
-                        Ok(Some(output)) => Ok(output),
-                        Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-                        // Too late for it, or the runtime has shut down: it has not been begun.
-                        Ok(None) | Err(_) => Err(this.shared.refuse(Refused::WaitedTooLong)),
-                    });
+                // ## Running => done, or refused
+                StateProj::Running { job, thread, deadline, mut timer } => {
+                    if let Poll::Ready(ended) = Pin::new(thread).poll(cx) {
+                        return Poll::Ready(match ended {
+                            Ok(Some(output)) => Ok(output),
+                            Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+                            // Too late for it, or the runtime has shut down: it has not been begun.
+                            Ok(None) | Err(_) => {
+                                drop(job.take());
+                                Err(this.shared.refuse(Refused::WaitedTooLong))
+                            }
+                        });
+                    }
+                    let Some(end) = *deadline else { return Poll::Pending };
+                    if timer.is_none() {
+                        timer.set(Some(Sleep::until(end)));
+                    }
+                    if !timer.as_mut().as_pin_mut().expect("just set").poll_elapsed(cx) {
+                        return Poll::Pending;
+                    }
+                    // What a thread has begun meanwhile is waited for, however long it takes.
+                    *deadline = None;
+                    let Some(work) = job.take() else { return Poll::Pending };
+                    drop(work);
+                    return Poll::Ready(Err(this.shared.refuse(Refused::WaitedTooLong)));
                 }
             }
         }
     }
 }
 
-/// On its thread: does the work, unless that is too late. Its place ends after it.
-fn begin<F: FnOnce() -> T, T>(context: CallContext, work: F, permit: Permit) -> Option<T> {
-    let _permit = permit;
+/// On its thread: does the work, unless that is too late.
+fn begin<F: FnOnce() -> T, T>(context: CallContext, work: F) -> Option<T> {
     if context.deadline().is_some_and(|deadline| deadline <= time::now()) {
         drop(work);
         return None;
@@ -185,17 +212,12 @@ fn begin<F: FnOnce() -> T, T>(context: CallContext, work: F, permit: Permit) -> 
     }
 }
 
-/// Work is dropped, and done, outside of the lock.
-fn take<F>(job: &Job<F>) -> Option<(F, Permit)> {
-    job.lock().take()
-}
-
 #[pinned_drop]
 impl<F, T> PinnedDrop for BlockingFuture<F, T> {
     fn drop(self: Pin<&mut Self>) {
-        // What no thread has begun is not begun any more, and its place is free at once.
+        // What no thread has begun is not begun any more. Its place ends when a thread finds that out.
         if let StateProj::Running { job, .. } = self.project().state.project() {
-            drop(take(job));
+            drop(job.take());
         }
     }
 }

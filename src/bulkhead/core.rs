@@ -4,9 +4,12 @@
 //! without a lock, and a change of the limit can never over-admit. Only who waits takes the lock, and who gives a place
 //! back while somebody does.
 
-use std::{mem, task::Waker};
+use std::{mem, task::Waker, time::Duration};
 
-use super::settings::{BulkheadSettings, Order};
+use super::{
+    pace::Pace,
+    settings::{BulkheadSettings, Order},
+};
 use crate::{
     queue::{Place, Queue},
     sync::{
@@ -33,6 +36,7 @@ struct Waiters {
     wakers: Queue<Waker>,
     max_waiting: u32,
     order: Order,
+    pace: Pace,
 }
 
 /// What comes of asking to wait.
@@ -40,8 +44,8 @@ struct Waiters {
 pub(super) enum Asked {
     /// A place was free after all.
     Taken,
-    /// Waiting, behind so many others.
-    Waiting { place: Place, ahead: usize },
+    /// Waiting; for so long, as far as is known.
+    Waiting { place: Place, expected: Option<Duration> },
     /// The queue is full.
     Full,
 }
@@ -58,6 +62,16 @@ const fn has_room(word: u64) -> bool {
     taken(word) < limit(word)
 }
 
+impl Waiters {
+    /// How long a call behind `ahead` others will wait. Nothing is known of it where those who come later are first.
+    fn expected(&self, ahead: usize) -> Option<Duration> {
+        match self.order {
+            Order::Fifo => self.pace.expected(ahead),
+            Order::Lifo => None,
+        }
+    }
+}
+
 impl Places {
     pub(super) fn new(settings: &BulkheadSettings) -> Self {
         Self {
@@ -66,6 +80,7 @@ impl Places {
                 wakers: Queue::new(),
                 max_waiting: settings.max_waiting,
                 order: settings.order,
+                pace: Pace::from(Duration::ZERO),
             }),
         }
     }
@@ -77,7 +92,7 @@ impl Places {
     }
 
     /// Takes a place, or waits for one to be given to `waker`.
-    pub(super) fn ask(&self, waker: &Waker) -> Asked {
+    pub(super) fn ask(&self, waker: &Waker, now: impl FnOnce() -> Duration) -> Asked {
         let mut waiters = self.queue.lock();
         let ahead = waiters.wakers.len();
         let full = ahead >= waiters.max_waiting as usize;
@@ -91,7 +106,13 @@ impl Places {
         match self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, step) {
             Err(_) => Asked::Full,
             Ok(before) if ahead == 0 && has_room(before) => Asked::Taken,
-            Ok(_) => Asked::Waiting { place: waiters.wakers.push_last(waker.clone()), ahead },
+            Ok(_) => {
+                if ahead == 0 {
+                    waiters.pace = Pace::from(now());
+                }
+                let expected = waiters.expected(ahead);
+                Asked::Waiting { place: waiters.wakers.push_last(waker.clone()), expected }
+            }
         }
     }
 
@@ -120,23 +141,30 @@ impl Places {
         waker.is_some()
     }
 
-    /// Gives a place back; the next in line gets it.
-    pub(super) fn give_back(&self) {
+    /// Gives a place back; the next in line gets it. The clock is read only if somebody waits.
+    pub(super) fn give_back(&self, now: impl FnOnce() -> Duration) {
         let before = self.word.fetch_sub(TAKEN, Ordering::Release);
         if before & WAITING != 0 {
-            self.hand_out();
+            self.pass_on(now);
         }
     }
 
+    /// Apart, so that a place that nobody waits for is given back in few instructions.
+    #[cold]
+    #[inline(never)]
+    fn pass_on(&self, now: impl FnOnce() -> Duration) {
+        self.hand_out(now());
+    }
+
     /// Gives what places there are to those who wait.
-    fn hand_out(&self) {
-        while let Some(waker) = self.hand_to_next() {
+    fn hand_out(&self, now: Duration) {
+        while let Some(waker) = self.hand_to_next(now) {
             // Not under the lock: a waker is foreign code.
             waker.wake();
         }
     }
 
-    fn hand_to_next(&self) -> Option<Waker> {
+    fn hand_to_next(&self, now: Duration) -> Option<Waker> {
         let mut waiters = self.queue.lock();
         if waiters.wakers.is_empty() {
             self.nobody_waits(&waiters);
@@ -148,6 +176,7 @@ impl Places {
             Order::Fifo => waiters.wakers.pop_first(),
             Order::Lifo => waiters.wakers.pop_last(),
         };
+        waiters.pace.given(now);
         self.nobody_waits(&waiters);
         next
     }
@@ -162,17 +191,18 @@ impl Places {
     /// Changes the limit and the queue in place. Never waits: places taken over a lower limit are given back as their
     /// calls end, and none is given out until then. Who waits in a queue that has become too long goes on waiting.
     /// `publish` is called in the same step.
-    pub(super) fn change(&self, settings: &BulkheadSettings, publish: impl FnOnce()) {
+    pub(super) fn change(&self, settings: &BulkheadSettings, now: Duration, publish: impl FnOnce()) {
         {
             let mut waiters = self.queue.lock();
             waiters.max_waiting = settings.max_waiting;
             waiters.order = settings.order;
+            waiters.pace = Pace::from(now);
             let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
             let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
             let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
             publish();
         }
-        self.hand_out();
+        self.hand_out(now);
     }
 
     /// Places taken.
@@ -183,5 +213,23 @@ impl Places {
     /// Calls that wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.lock().wakers.len()
+    }
+}
+
+#[cfg(all(test, not(steadfast_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_read_only_for_those_that_wait() {
+        let places = Places::new(&BulkheadSettings { max_concurrent: 1, ..BulkheadSettings::default() });
+        let no_clock = || unreachable!("nobody waits");
+        let ask = || places.ask(Waker::noop(), no_clock);
+        assert!(places.try_take());
+        assert!(matches!(ask(), Asked::Full));
+        places.give_back(no_clock);
+        assert!(matches!(ask(), Asked::Taken));
+        places.give_back(no_clock);
+        assert_eq!(places.taken(), 0);
     }
 }

@@ -38,8 +38,6 @@ enum State<F> {
     /// In the queue.
     Waiting {
         turn: Turn,
-        since: Instant,
-        ahead: usize,
         #[pin]
         timer: Option<Sleep>,
     },
@@ -78,9 +76,8 @@ where
                             *this.permit = Some(permit);
                             this.state.set(State::Readying);
                         }
-                        Ok(Entered::Waiting { turn, since, ahead, until }) => {
-                            let timer = until.map(Sleep::until);
-                            this.state.set(State::Waiting { turn, since, ahead, timer });
+                        Ok(Entered::Waiting { turn, until }) => {
+                            this.state.set(State::Waiting { turn, timer: until.map(Sleep::until) });
                         }
                         Err(rejected) => {
                             *this.waiting = None;
@@ -89,7 +86,7 @@ where
                     }
                 }
                 // ## Waiting => Readying, or refused
-                StateProj::Waiting { turn, since, ahead, timer } => {
+                StateProj::Waiting { turn, timer } => {
                     let (_, _, shared) = this.waiting.as_ref().expect("a call that waits has not been made");
                     let given = match turn.poll(cx) {
                         Poll::Ready(permit) => Some(permit),
@@ -101,12 +98,8 @@ where
                             turn.give_up()
                         }
                     };
-                    let now = time::now();
-                    if given.is_some() {
-                        shared.served(now.saturating_duration_since(*since), *ahead);
-                    }
                     // A place that comes after the deadline is for somebody else.
-                    let in_time = context::deadline().is_none_or(|deadline| now < deadline);
+                    let in_time = context::deadline().is_none_or(|deadline| time::now() < deadline);
                     let Some(permit) = given.filter(|_| in_time) else {
                         let rejected = shared.refuse(Refused::WaitedTooLong);
                         *this.waiting = None;
@@ -138,29 +131,29 @@ where
 /// What asking with a waker comes to, if it is not refused.
 enum Entered {
     Taken(Permit),
-    Waiting { turn: Turn, since: Instant, ahead: usize, until: Option<Instant> },
+    Waiting { turn: Turn, until: Option<Instant> },
 }
 
 /// Takes a place or joins the queue, unless that would be in vain.
 fn ask(shared: &Arc<Shared>, cx: &Context<'_>) -> Result<Entered, Rejected> {
-    let (place, ahead) = match shared.places.ask(cx.waker()) {
+    let (place, expected) = match shared.places.ask(cx.waker(), || shared.clock.now()) {
         Asked::Taken => return Ok(Entered::Taken(Permit::of(Arc::clone(shared)))),
         Asked::Full => return Err(shared.refuse(Refused::Full)),
-        Asked::Waiting { place, ahead } => (place, ahead),
+        Asked::Waiting { place, expected } => (place, expected),
     };
     let mut turn = Turn::of(Arc::clone(shared), place);
-    let since = time::now();
+    let now = time::now();
     let deadline = context::deadline();
     let in_vain =
-        deadline.is_some_and(|deadline| shared.expected_wait(ahead) >= deadline.saturating_duration_since(since));
+        deadline.is_some_and(|deadline| expected.unwrap_or_default() >= deadline.saturating_duration_since(now));
     if in_vain {
         return match turn.give_up() {
             Some(permit) => Ok(Entered::Taken(permit)),
             None => Err(shared.refuse(Refused::Hopeless)),
         };
     }
-    let until = time::after(since, shared.settings.get().max_wait).into_iter().chain(deadline).min();
-    Ok(Entered::Waiting { turn, since, ahead, until })
+    let until = time::after(now, shared.settings.get().max_wait).into_iter().chain(deadline).min();
+    Ok(Entered::Waiting { turn, until })
 }
 
 impl<S: Service<Req>, Req, H> fmt::Debug for ResponseFuture<S, Req, H> {

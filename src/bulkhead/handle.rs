@@ -103,7 +103,7 @@ impl BulkheadHandle {
         let mut settings = self.settings();
         edit(&mut settings);
         settings.check(&self.shared.name)?;
-        self.shared.places.change(&settings, || self.shared.settings.set(settings));
+        self.shared.places.change(&settings, self.shared.clock.now(), || self.shared.settings.set(settings));
         self.shared.events.emit(|| BulkheadEvent::SettingsChanged);
         Ok(())
     }

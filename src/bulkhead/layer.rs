@@ -22,6 +22,7 @@ use crate::{
     keyed::Keyed,
     settings::{Check, Live},
     telemetry::{Emitter, Name},
+    time::Clock,
 };
 
 /// Limits how many calls run at once. All services it makes, and their clones, share its places and its queue.
@@ -36,8 +37,7 @@ pub(super) struct Shared {
     pub(super) name: Name,
     pub(super) places: Places,
     pub(super) settings: Live<BulkheadSettings>,
-    /// Nanoseconds between two places given out while calls wait, as seen by those that waited.
-    pub(super) pace: AtomicU64,
+    pub(super) clock: Clock,
     pub(super) refused: [AtomicU64; Refused::COUNT],
     pub(super) events: Emitter<BulkheadEvent>,
 }
@@ -48,7 +48,7 @@ impl Shared {
             name,
             places: Places::new(&settings),
             settings: Live::new(settings),
-            pace: AtomicU64::new(0),
+            clock: Clock::start(),
             refused: Default::default(),
             events: Emitter::new(),
         }
@@ -61,25 +61,6 @@ impl Shared {
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "steadfast", bulkhead = %self.name, ?why, "call refused");
         Rejected::new(RejectedKind::BulkheadFull, self.name.clone())
-    }
-
-    /// Learns from a call that has waited for `waited` behind `ahead` others.
-    pub(super) fn served(&self, waited: Duration, ahead: usize) {
-        let sample = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX) / (ahead as u64 + 1);
-        let pace = self.pace.load(Ordering::Relaxed);
-        // A rough average will do, so a sample lost to another thread will too.
-        let pace = if pace == 0 { sample } else { pace - pace / 8 + sample / 8 };
-        self.pace.store(pace, Ordering::Relaxed);
-    }
-
-    /// How long a call behind `ahead` others will wait, as far as is known. Nothing is said of the first in line: were
-    /// it refused for what was seen long ago, nobody would ever see that things have changed.
-    pub(super) fn expected_wait(&self, ahead: usize) -> Duration {
-        if ahead == 0 || self.settings.get().order == Order::Lifo {
-            return Duration::ZERO;
-        }
-        let pace = self.pace.load(Ordering::Relaxed);
-        Duration::from_nanos(pace.saturating_mul(ahead as u64 + 1))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every interleaving of a few threads over the shipped [`Places`] and its queue, up to three preemptions.
+//! Every interleaving of a few threads over the shipped [`Places`], its queue and [`Job`], up to three preemptions.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg steadfast_loom" cargo test --release --lib loom_
@@ -8,23 +8,29 @@
 //! 2. Who waits is woken when its place is given, exactly once; when all is over nobody waits while there is room.
 //! 3. Who stops waiting, at any moment, leaves the places as many as before.
 //! 4. A change of the limit waits for nobody, and lets in who waits if there is room now.
+//! 5. Blocking work is begun or dropped, once; its place ends once, after it.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 
 use futures::task::{ArcWake, waker};
 use loom::thread::{self, JoinHandle};
 
 use super::{
+    Bulkhead, BulkheadHandle,
     core::{Asked, Places},
+    job::Job,
     settings::{BulkheadSettings, Order},
 };
 use crate::queue::Place;
+
+const NOW: Duration = Duration::ZERO;
 
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -66,7 +72,7 @@ impl Call {
     fn ask(places: &Places) -> Self {
         let woken = Arc::<Woken>::default();
         let waker = waker(Arc::clone(&woken));
-        let place = match places.ask(&waker) {
+        let place = match places.ask(&waker, || NOW) {
             Asked::Taken => None,
             Asked::Waiting { place, .. } => Some(place),
             Asked::Full => panic!("there is room in the queue"),
@@ -89,7 +95,7 @@ impl Call {
     /// Is dropped: a place that it has goes back.
     fn leave(self, places: &Places) {
         if self.place.is_none_or(|place| !places.leave(place)) {
-            places.give_back();
+            places.give_back(|| NOW);
         }
     }
 }
@@ -103,7 +109,7 @@ fn all_end(places: &Places, mut calls: Vec<Call>, limit: u32) {
         assert_eq!(places.taken() as usize, with_place, "each place taken is somebody's");
         assert!(places.waiting() == 0 || places.taken() == limit, "somebody waits while there is room");
         calls.swap_remove(running);
-        places.give_back();
+        places.give_back(|| NOW);
     }
     assert_eq!((places.taken(), places.waiting()), (0, 0));
     for _ in 0..limit {
@@ -122,7 +128,7 @@ fn loom_a_place_given_back_reaches_who_waits() {
         let places = places(1);
         assert!(places.try_take());
         let calls = [(); 2].map(|()| spawn(&places, Call::ask));
-        places.give_back();
+        places.give_back(|| NOW);
         all_end(&places, joined(calls), 1);
     });
 }
@@ -133,9 +139,9 @@ fn loom_two_places_given_back_at_once_reach_two_who_wait() {
         let places = places(2);
         assert!(places.try_take() && places.try_take());
         let asks = spawn(&places, Call::ask);
-        let gives = spawn(&places, Places::give_back);
+        let gives = spawn(&places, |places| places.give_back(|| NOW));
         let waits = Call::ask(&places);
-        places.give_back();
+        places.give_back(|| NOW);
         gives.join().unwrap();
         all_end(&places, vec![waits, asks.join().unwrap()], 2);
     });
@@ -149,7 +155,7 @@ fn loom_nobody_overtakes_or_exceeds_without_the_lock() {
         let waits = Call::ask(&places);
         let takes = spawn(&places, Places::try_take);
         let asks = spawn(&places, Call::ask);
-        places.give_back();
+        places.give_back(|| NOW);
         assert!(waits.has_place(&places), "it was first in line");
         assert!(!takes.join().unwrap(), "somebody waited");
         all_end(&places, vec![waits, asks.join().unwrap()], 1);
@@ -165,7 +171,7 @@ fn loom_who_leaves_at_any_moment_neither_loses_nor_makes_a_place() {
             let leaves = Call::ask(&places);
             let stays = Call::ask(&places);
             let leaver = spawn(&places, |places| leaves.leave(places));
-            let gives = spawn(&places, Places::give_back);
+            let gives = spawn(&places, |places| places.give_back(|| NOW));
             leaver.join().unwrap();
             gives.join().unwrap();
             assert!(stays.has_place(&places), "nobody else wants it");
@@ -181,7 +187,7 @@ fn loom_who_asks_and_leaves_while_others_do_too_leaves_everything_as_it_was() {
         let fleeting = [(); 2].map(|()| spawn(&places, |places| Call::ask(places).leave(places)));
         let takes = spawn(&places, |places| {
             if places.try_take() {
-                places.give_back();
+                places.give_back(|| NOW);
             }
         });
         joined(fleeting);
@@ -196,10 +202,10 @@ fn loom_a_higher_limit_lets_in_who_waits() {
         let places = places(1);
         assert!(places.try_take());
         let asks = [(); 2].map(|()| spawn(&places, Call::ask));
-        places.change(&settings(2), || {});
+        places.change(&settings(2), NOW, || {});
         let calls = joined(asks);
         assert_eq!(calls.iter().filter(|call| call.has_place(&places)).count(), 1);
-        places.give_back();
+        places.give_back(|| NOW);
         all_end(&places, calls, 2);
     });
 }
@@ -211,24 +217,35 @@ fn loom_a_lower_limit_is_never_exceeded_once_it_is_set() {
         assert!(places.try_take() && places.try_take());
         let waits = Call::ask(&places);
         let gives = spawn(&places, |places| {
-            places.give_back();
-            places.give_back();
+            places.give_back(|| NOW);
+            places.give_back(|| NOW);
         });
         let tries = spawn(&places, |places| {
             if places.try_take() {
                 assert!(places.taken() <= 2);
-                places.give_back();
+                places.give_back(|| NOW);
             }
         });
-        places.change(&settings(1), || {});
+        places.change(&settings(1), NOW, || {});
         // Places taken before are still out, but whatever is taken from now on is within the new limit.
         if places.try_take() {
             assert_eq!(places.taken(), 1, "over the limit in force");
-            places.give_back();
+            places.give_back(|| NOW);
         }
         gives.join().unwrap();
         tries.join().unwrap();
         all_end(&places, vec![waits], 1);
+    });
+}
+
+#[test]
+fn loom_between_two_limits_there_is_no_third() {
+    explore(|| {
+        let places = places(1);
+        let changes = spawn(&places, |places| places.change(&settings(2), NOW, || {}));
+        let taken = (0..3).filter(|_| places.try_take()).count();
+        assert!((1..=2).contains(&taken), "{taken} places by limits of 1 and 2");
+        changes.join().unwrap();
     });
 }
 
@@ -238,10 +255,73 @@ fn loom_changes_at_the_same_time_leave_one_of_them() {
         let places = places(1);
         assert!(places.try_take());
         let waits = Call::ask(&places);
-        let changes = [2, 3].map(|limit| spawn(&places, move |places| places.change(&settings(limit), || {})));
-        places.give_back();
+        let published = Arc::new(loom::sync::atomic::AtomicU32::new(1));
+        let changes = [2, 3].map(|limit| {
+            let published = Arc::clone(&published);
+            spawn(&places, move |places| {
+                places.change(&settings(limit), NOW, || published.store(limit, Ordering::Relaxed));
+            })
+        });
+        places.give_back(|| NOW);
         joined(changes);
-        places.change(&settings(2), || {});
-        all_end(&places, vec![waits], 2);
+        // The limit is that of the settings that were published last.
+        all_end(&places, vec![waits], published.load(Ordering::Relaxed));
     });
+}
+
+/// Work that counts how it ends: begun, or dropped before that. Not seen by loom either.
+struct Work {
+    bulkhead: BulkheadHandle,
+    ends: Arc<[AtomicU32; 2]>,
+    runs: Arc<AtomicBool>,
+    begun: bool,
+}
+
+impl Work {
+    fn run(mut self) -> Option<()> {
+        self.begun = true;
+        self.runs.store(true, Ordering::Relaxed);
+        assert_eq!(self.bulkhead.snapshot().running, 1, "it has a place");
+        self.runs.store(false, Ordering::Relaxed);
+        Some(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.ends[usize::from(self.begun)].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn loom_blocking_work_is_begun_or_dropped_once_and_its_place_ends_once() {
+    // A thread gets to it, or the runtime drops it.
+    for thread_gets_to_it in [true, false] {
+        explore(move || {
+            let bulkhead = Bulkhead::builder(1).build().unwrap().handle();
+            let (ends, runs) = (Arc::<[AtomicU32; 2]>::default(), Arc::<AtomicBool>::default());
+            let work =
+                Work { bulkhead: bulkhead.clone(), ends: Arc::clone(&ends), runs: Arc::clone(&runs), begun: false };
+            let (job, handed) = Job::new(work, bulkhead.try_acquire().unwrap());
+            let pool = thread::spawn(move || if thread_gets_to_it { handed.run(Work::run) } else { None });
+            let other = bulkhead.clone();
+            let other = thread::spawn(move || {
+                let permit = other.try_acquire();
+                assert!(permit.is_err() || !runs.load(Ordering::Relaxed), "two at once");
+            });
+            // Its deadline passes; then the future is dropped.
+            let given_up = job.take().is_some();
+            assert!(job.take().is_none());
+            let output = pool.join().unwrap();
+            other.join().unwrap();
+            assert_eq!(output.is_some(), !given_up);
+            assert_eq!(
+                [0, 1].map(|begun| ends[begun].load(Ordering::Relaxed)),
+                [u32::from(given_up), u32::from(!given_up)]
+            );
+            assert_eq!(bulkhead.snapshot().running, 0);
+            let _permit = bulkhead.try_acquire().expect("a place was lost");
+            assert!(bulkhead.try_acquire().is_err(), "a place was made");
+        });
+    }
 }

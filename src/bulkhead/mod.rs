@@ -48,8 +48,9 @@
 //! # What is refused
 //! With [`BulkheadFull`](crate::RejectedKind::BulkheadFull), and never having reached the service: a call that finds
 //! neither a place nor room in the queue; one that has waited for `max_wait`, or up to its deadline; and, at once, one
-//! whose [deadline](crate::context::deadline) would come before its turn, by what calls in this queue have waited lately.
-//! That estimate never judges the first in line.
+//! whose [deadline](crate::context::deadline) would come before its turn, by the pace at which places have been given to
+//! those that wait. The pace is known from the first place given on, and forgotten when nobody waits any more or settings
+//! change. So the estimate never judges the first in line. Where who came last is next there is none.
 //!
 //! # Dropping
 //! A place is a guard ([`Permit`]). Dropping the response future leaves the queue, or drops the call; its place, or one
@@ -57,7 +58,8 @@
 //!
 //! # Blocking work
 //! [`BulkheadLayer::blocking`] runs closures on threads, in the places of a bulkhead: what nobody waits for any more is
-//! not begun, and a place is held until the closure has really ended, even if its caller is gone.
+//! not begun, and a place is held until the closure has really ended, or until a thread has seen that nobody wants it:
+//! with all threads of the runtime stuck, the bulkhead fills up, and refuses.
 //!
 //! # One layer, one bulkhead
 //! All services that a layer makes share its places and its queue; clones of the layer are the same bulkhead. For one per
@@ -80,9 +82,11 @@ mod core;
 mod future;
 mod handle;
 mod hold;
+mod job;
 mod layer;
 #[cfg(all(test, steadfast_loom))]
 mod loom_core;
+mod pace;
 mod permit;
 mod service;
 mod settings;

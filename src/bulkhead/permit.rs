@@ -24,7 +24,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.places.give_back();
+        self.shared.places.give_back(|| self.shared.clock.now());
     }
 }
 

@@ -243,6 +243,21 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_numbers_can_be_changed_to_each_other() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        // A share of a millionth of one call a day, with the largest burst, all of it used up.
+        let largest = RateLimitSettings { burst: 1_000_000_000, ..RateLimitSettings::new(1, DAY * 1_000_000) };
+        let mut gcra = Gcra::new(&largest);
+        let now = Duration::from_secs(7);
+        gcra.next = gcra.units(now) + gcra.tolerance + gcra.cell;
+        gcra.change(now, &largest);
+        gcra.take(now).unwrap_err();
+        assert_eq!(gcra.next, gcra.units(now) + gcra.tolerance + gcra.cell);
+        gcra.change(now, &settings(u32::MAX, 1_000_000_000));
+        gcra.take(now).unwrap_err();
+    }
+
+    #[test]
     fn a_burst_used_up_at_a_low_rate_does_not_block_a_higher_one() {
         // One a minute, an hour's worth at once; then one a second.
         let slow = RateLimitSettings { burst: 60, ..RateLimitSettings::new(1, Duration::from_secs(60)) };

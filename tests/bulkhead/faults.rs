@@ -2,8 +2,12 @@
 
 use std::{
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -14,7 +18,9 @@ use steadfast::{
 };
 use tower::{Layer, Service, ServiceExt};
 
-use crate::support::{EVER, MS, SECOND, Work, counts, has_places, is_full, settle, sleep, start, timed, with_deadline};
+use crate::support::{
+    EVER, MS, SECOND, Work, counts, ends, has_places, is_full, settle, sleep, start, timed, with_deadline,
+};
 
 fn one_with_queue() -> BulkheadLayer {
     Bulkhead::builder(1).max_waiting(10).max_wait(SECOND).build().unwrap()
@@ -88,7 +94,7 @@ async fn fault_20_full_is_full_and_not_a_timeout() {
     let _permit = layer.handle().try_acquire().unwrap();
     let (outcome, took) = timed(layer.layer(Work::default()).oneshot((1, MS))).await;
     let rejected = outcome.unwrap_err();
-    assert_eq!((rejected.kind(), took), (RejectedKind::BulkheadFull, std::time::Duration::ZERO));
+    assert_eq!((rejected.kind(), took), (RejectedKind::BulkheadFull, Duration::ZERO));
     assert_eq!(rejected.to_string(), "bulkhead `printer` is full");
     assert_eq!(layer.handle().snapshot().refused_full, 1);
     assert!(matches!(
@@ -232,31 +238,64 @@ async fn a_call_whose_service_is_no_longer_ready_gives_its_place_back_before_it_
     has_places(&layer, 1);
 }
 
-/// Reads the bulkhead when it is dropped, as a task does that owns a call in it.
-struct Reads(BulkheadHandle, Mutex<u32>);
+/// Reads the bulkhead when it wakes and when it is dropped, as a task does that owns a call in it. Counts both.
+struct Reads(BulkheadHandle, Arc<[AtomicU32; 2]>);
+
+impl Reads {
+    fn read(&self, which: usize) {
+        let snapshot = self.0.snapshot();
+        assert!(snapshot.running <= 1 && snapshot.waiting <= 1);
+        self.1[which].fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 impl Wake for Reads {
-    fn wake(self: Arc<Self>) {}
+    fn wake(self: Arc<Self>) {
+        self.read(0);
+    }
 }
 
 impl Drop for Reads {
     fn drop(&mut self) {
-        *self.1.lock().unwrap() += self.0.snapshot().running;
+        self.read(1);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn fault_11_a_waker_may_use_the_bulkhead_when_it_is_dropped() {
-    let layer = one_with_queue();
+/// A call polled three times, each time with another waker; then its place comes first, or it is dropped first. The
+/// queue's wakers are the last of their kind: without a wait's end there is no timer that keeps one.
+async fn polled_with_wakers_that_read(place_comes: bool) {
+    let layer = Bulkhead::builder(1).max_waiting(10).max_wait(Duration::MAX).build().unwrap();
     let permit = layer.handle().try_acquire().unwrap();
-    let reads = || Waker::from(Arc::new(Reads(layer.handle(), Mutex::new(0))));
+    let counts = Arc::<[AtomicU32; 2]>::default();
+    let wakes_and_drops = || [0, 1].map(|which| counts[which].load(Ordering::Relaxed));
     let mut call = Box::pin(layer.layer(Work::default()).oneshot((1, MS)));
-    for _ in 0..3 {
-        assert!(call.poll_unpin(&mut Context::from_waker(&reads())).is_pending());
+    for replaced in 0..3 {
+        let waker = Waker::from(Arc::new(Reads(layer.handle(), Arc::clone(&counts))));
+        assert!(call.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        assert_eq!(wakes_and_drops(), [0, replaced]);
     }
-    drop(call);
-    drop(permit);
+    if place_comes {
+        drop(permit);
+        assert_eq!(wakes_and_drops(), [1, 3]);
+        drop(call);
+    } else {
+        drop(call);
+        assert_eq!(wakes_and_drops(), [0, 3]);
+        drop(permit);
+    }
+    assert_eq!(wakes_and_drops(), [u32::from(place_comes), 3]);
     has_places(&layer, 1);
+}
+
+#[test]
+fn fault_11_a_waker_may_use_the_bulkhead_when_it_wakes() {
+    ends(|| polled_with_wakers_that_read(true));
+}
+
+#[test]
+fn fault_11_a_waker_may_use_the_bulkhead_when_it_is_dropped() {
+    ends(|| polled_with_wakers_that_read(false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,10 @@
 use std::{
     convert::Infallible,
     future::Future,
-    sync::{Arc, Mutex},
+    panic,
+    sync::{Arc, Mutex, mpsc},
     task::{Context, Poll},
+    thread,
     time::Duration,
 };
 
@@ -109,4 +111,19 @@ pub(crate) fn has_places(layer: &BulkheadLayer<impl Clone>, places: u32) {
     let permits: Vec<_> = (0..places).map(|_| layer.handle().try_acquire().expect("a place is lost")).collect();
     is_full(layer.handle().try_acquire());
     drop(permits);
+}
+
+/// Runs `test` in paused time on a thread of its own, and fails if it never ends: a deadlock is a failure, not a hang.
+pub(crate) fn ends<Fut: Future<Output = ()>>(test: impl FnOnce() -> Fut + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let result = panic::catch_unwind(panic::AssertUnwindSafe(|| runtime.block_on(test())));
+        let _ = done.send(result);
+    });
+    match ended.recv_timeout(Duration::from_secs(30)) {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => panic::resume_unwind(panic),
+        Err(_) => panic!("deadlock: the test never ended"),
+    }
 }

@@ -1,6 +1,7 @@
 //! Those that wait: their order, and what becomes of the turn of one that leaves.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -158,6 +159,16 @@ async fn a_turn_given_back_after_a_pause_is_not_had_twice() {
     layer.handle().try_acquire().unwrap();
     drop(held);
     assert_eq!(retry_after(layer.handle().try_acquire()), 100 * MS);
+}
+
+#[test]
+fn a_call_that_is_polled_outside_of_a_runtime_leaves_no_place_behind() {
+    let layer = per_second(10, 1);
+    layer.handle().try_acquire().unwrap();
+    let call = layer.layer(Log::new()).oneshot(1);
+    // There is no timer without a runtime.
+    catch_unwind(AssertUnwindSafe(|| call.now_or_never())).unwrap_err();
+    assert_eq!(layer.handle().snapshot().waiting, 0);
 }
 
 /// Counts how often it is woken.

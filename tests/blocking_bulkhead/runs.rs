@@ -1,92 +1,16 @@
-//! The bulkhead for blocking work, on real threads. Nothing sleeps: channels say how far everybody is.
+//! Who runs, who waits, and when a place ends.
 #![allow(clippy::disallowed_methods)] // The present time, as a deadline.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::mpsc::{Receiver, Sender, channel},
     time::Duration,
 };
 
 use futures::{FutureExt, poll};
-use steadfast::{
-    RejectedKind,
-    bulkhead::{BlockingBulkhead, Bulkhead},
-    context,
-};
+use steadfast::{RejectedKind, context};
 use tokio::{runtime, task, time::Instant};
 
-/// Work that says when it begins and ends when it is told to. What it holds says when it is dropped.
-struct Script {
-    number: u32,
-    begun: Sender<u32>,
-    end: Receiver<()>,
-    _dropped: Dropped,
-}
-
-struct Dropped(u32, Sender<u32>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        let _ = self.1.send(self.0);
-    }
-}
-
-struct Stage {
-    begun: (Sender<u32>, Receiver<u32>),
-    dropped: (Sender<u32>, Receiver<u32>),
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self { begun: channel(), dropped: channel() }
-    }
-
-    /// Work, and what ends it.
-    fn work(&self, number: u32) -> (impl FnOnce() -> u32 + Send + 'static, Sender<()>) {
-        let (ends, end) = channel();
-        let dropped = Dropped(number, self.dropped.0.clone());
-        let script = Script { number, begun: self.begun.0.clone(), end, _dropped: dropped };
-        let work = move || {
-            let script = script;
-            script.begun.send(script.number).unwrap();
-            let _ = script.end.recv();
-            script.number
-        };
-        (work, ends)
-    }
-
-    /// Which of them begins next; waits for it.
-    fn begins(&self) -> u32 {
-        self.begun.1.recv_timeout(Duration::from_secs(20)).expect("nothing begins")
-    }
-
-    fn nothing_has_begun(&self) -> bool {
-        self.begun.1.try_recv().is_err()
-    }
-
-    fn drops(&self) -> u32 {
-        self.dropped.1.try_recv().expect("nothing has been dropped")
-    }
-}
-
-/// What `call` answers, which must not take for ever.
-async fn soon<T>(call: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), call).await.expect("it is never woken")
-}
-
-fn bulkhead(max_concurrent: u32, max_waiting: u32) -> BlockingBulkhead {
-    let wait = Duration::from_secs(60);
-    let builder = Bulkhead::builder(max_concurrent).name("disk").max_waiting(max_waiting).max_wait(wait);
-    builder.build().unwrap().blocking()
-}
-
-/// A runtime with one blocking thread, which is busy until the sender is dropped.
-fn with_its_only_thread_busy() -> (runtime::Runtime, Sender<()>) {
-    let runtime = runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
-    let (ends, end) = channel();
-    runtime.spawn_blocking(move || end.recv());
-    (runtime, ends)
-}
+use crate::support::{Stage, bulkhead, soon};
 
 #[tokio::test]
 async fn so_many_run_at_once_and_the_others_in_order() {
@@ -203,34 +127,17 @@ async fn what_is_cancelled_in_the_queue_is_never_begun() {
     assert!(stage.nothing_has_begun());
 }
 
-#[test]
-fn what_is_cancelled_before_a_thread_has_begun_it_is_dropped_and_its_place_free_at_once() {
-    let (runtime, busy) = with_its_only_thread_busy();
-    let (bulkhead, stage) = (bulkhead(1, 0), Stage::new());
-    runtime.block_on(async {
-        let mut call = Box::pin(bulkhead.run(stage.work(1).0));
-        assert!(poll!(&mut call).is_pending());
-        assert_eq!(bulkhead.handle().snapshot().running, 1);
-        drop(call);
-        assert_eq!((bulkhead.handle().snapshot().running, stage.drops()), (0, 1));
-        // The thread finds nothing to do, and does what comes next.
-        drop(busy);
-        let (work, end) = stage.work(2);
-        drop(end);
-        assert_eq!(bulkhead.run(work).await, Ok(2));
-        assert_eq!(stage.begins(), 2);
-    });
-}
-
 #[tokio::test]
 async fn work_whose_deadline_has_passed_is_not_begun() {
-    let (bulkhead, stage) = (bulkhead(1, 0), Stage::new());
+    let (bulkhead, stage) = (bulkhead(1, 1), Stage::new());
     let over = context::current().with_deadline(Instant::now());
     let (work, end) = stage.work(1);
     drop(end);
     let refused = context::scope(over, bulkhead.run(work)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.reached_service()), (RejectedKind::BulkheadFull, false));
     assert_eq!(stage.drops(), 1);
+    // Perhaps the caller gave it up before its thread was there.
+    assert_eq!(soon(bulkhead.run(|| 7)).await, Ok(7));
     assert!(stage.nothing_has_begun());
     assert_eq!(bulkhead.handle().snapshot().running, 0);
 }
