@@ -66,9 +66,9 @@ async fn a_server_that_hangs_costs_no_caller_more_than_the_timeout_and_is_shared
     assert!((1..=12).contains(&gave_up), "{gave_up} gave up before the server was found to be away");
     let snapshot = one.snapshot();
     writeln!(io::stderr(), "frozen server: {calls} calls, the longest took {longest:?}; {gave_up} gave up").unwrap();
-    assert!((MS * 200..MS * 350).contains(&longest), "{longest:?}");
+    assert!((MS * 200..MS * 500).contains(&longest), "{longest:?}");
     assert!(snapshot.store_away && other.snapshot().store_away);
-    assert!(calls > 300, "{calls} calls: one in an interval waits");
+    assert!(calls > 100, "{calls} calls: one in an interval waits");
 
     server.thaw();
     for limit in [&one, &other] {
