@@ -25,6 +25,10 @@ conformance *FILES="tests/data/resilience4j/*.jsonl":
 cost:
     cargo run --release -p steadfast-bench --bin cost
 
+# Stacks of layers through simulated storms; `just storm --help`.
+storm *ARGS:
+    cargo run --release --features storm --example storm -- {{ARGS}}
+
 # The shop, protected and unprotected.
 storefront *ARGS:
     cargo run --release --example storefront -- {{ARGS}}

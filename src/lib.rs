@@ -89,6 +89,8 @@ pub mod retry;
 mod rng;
 mod run;
 mod settings;
+#[cfg(feature = "storm")]
+pub mod storm;
 mod sync;
 pub mod telemetry;
 mod time;

@@ -6,9 +6,30 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::sync::Mutex;
 
-/// A seed from the operating system, by way of the hasher keys that the standard library draws.
+/// A seed from the operating system, by way of the hasher keys that the standard library draws. On a thread made
+/// [`repeatable`], the next of its seeds.
 pub(crate) fn entropy() -> u64 {
+    #[cfg(feature = "storm")]
+    if let Some(seed) = next_repeatable() {
+        return seed;
+    }
     RandomState::new().hash_one(0_u8)
+}
+
+#[cfg(feature = "storm")]
+thread_local! {
+    static REPEATABLE: std::cell::RefCell<Option<Rng>> = const { std::cell::RefCell::new(None) };
+}
+
+/// From here on all seeds that this thread asks for follow from `seed`.
+#[cfg(feature = "storm")]
+pub(crate) fn repeatable(seed: u64) {
+    REPEATABLE.set(Some(Rng::seeded(seed)));
+}
+
+#[cfg(feature = "storm")]
+fn next_repeatable() -> Option<u64> {
+    REPEATABLE.with_borrow_mut(|seeds| seeds.as_mut().map(|seeds| seeds.0.random()))
 }
 
 /// A generator owned by one decision.

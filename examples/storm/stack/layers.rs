@@ -1,0 +1,266 @@
+//! The kinds of layers. A further one is a function here and a line in [`KINDS`].
+
+use std::{sync::Arc, time::Duration};
+
+use steadfast::{
+    Error,
+    bulkhead::{Bulkhead, Order},
+    circuit_breaker::{Abandoned, CircuitBreaker, HalfOpenEnd, SlowCalls, State},
+    fallback::Fallback,
+    rate_limit::{Mode, RateLimit},
+    retry::{Budget, BudgetMode, CloneRequest, Retry, only_unsent_unless},
+    storm::{Failure, Request, Response, StormClassify, Upstream},
+    timeout::Timeout,
+};
+use tower::{Layer, util::BoxCloneSyncService};
+
+use super::{
+    fields::{Field, Fields, Setting},
+    value::Value,
+};
+use crate::{problem::Problem, span};
+
+/// A service between two layers.
+pub(crate) type Between = BoxCloneSyncService<Request, Response, Error<Failure>>;
+
+/// Puts a layer with a state of its own around a client's service.
+pub(crate) type Wrap = Arc<dyn Fn(&Upstream, Between) -> Between + Send + Sync>;
+
+/// Reads the settings of a kind of layer; the text is the layer's name.
+type Kind = fn(&Fields<'_>, String) -> Result<Wrap, Problem>;
+
+/// What there is, by name.
+pub(crate) const KINDS: [(&str, Kind); 6] = [
+    ("timeout", timeout),
+    ("retry", retry),
+    ("circuit_breaker", circuit_breaker),
+    ("bulkhead", bulkhead),
+    ("rate_limit", rate_limit),
+    ("fallback", fallback),
+];
+
+/// What was checked when the stack was read cannot be refused now.
+const CHECKED: &str = "settings that were accepted once are accepted again";
+
+fn wrap(layer: impl Fn(&Upstream, Between) -> Between + Send + Sync + 'static) -> Wrap {
+    Arc::new(layer)
+}
+
+/// Uses each setting that is there with the setter of the same name.
+macro_rules! set {
+    ($builder:ident, $fields:ident: $($name:ident)*) => {$(
+        if let Some(value) = $fields.get(stringify!($name))? {
+            $builder = $builder.$name(value);
+        }
+    )*};
+}
+
+/// A time, or a share of the deadline of those who ask: `"deadline"`, `"deadline/3"`.
+#[derive(Clone, Copy, Debug)]
+enum Total {
+    Fixed(Duration),
+    OfDeadline(f64),
+}
+
+impl Setting for Total {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        let Value::Text(text) = field.value() else {
+            return Err(field.wrong("a duration, or \"deadline\", or \"deadline/3\""));
+        };
+        let share = text.strip_prefix("deadline").map(|rest| match rest.strip_prefix('/') {
+            Some(parts) => parts.trim().parse().ok().filter(|parts| *parts >= 1.0),
+            None => rest.is_empty().then_some(1.0),
+        });
+        match share {
+            Some(Some(parts)) => Ok(Self::OfDeadline(parts)),
+            None if span::parse(text).is_some() => Duration::read(field).map(Self::Fixed),
+            _ => Err(field.wrong("a duration, or \"deadline\", or \"deadline/3\"")),
+        }
+    }
+}
+
+fn timeout(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let total: Total = fields.need("total")?;
+    if let Total::Fixed(limit) = total {
+        Timeout::builder(limit).build().map_err(|error| fields.refused(&error, &[("limit", "total")]))?;
+    }
+    Ok(wrap(move |upstream, inner| {
+        let limit = match total {
+            Total::Fixed(limit) => limit,
+            Total::OfDeadline(parts) => upstream.deadline().div_f64(parts).max(Duration::from_nanos(1)),
+        };
+        Between::new(Timeout::builder(limit).name(name.clone()).build().expect(CHECKED).layer(inner))
+    }))
+}
+
+/// `"ratio"`, `"refund"`, or a table: `mode`, `share`, `tokens`.
+#[derive(Clone, Copy, Debug)]
+struct Bucket(BudgetMode, u32);
+
+impl Setting for Bucket {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        const MODES: [(&str, BudgetMode); 2] = [("ratio", BudgetMode::Ratio(0.2)), ("refund", BudgetMode::Refund(0.1))];
+        struct Mode(BudgetMode);
+        impl Setting for Mode {
+            fn read(field: Field<'_>) -> Result<Self, Problem> {
+                field.word(&MODES).map(Self)
+            }
+        }
+        match field.value() {
+            Value::Table(entries) => {
+                let fields = field.fields(entries);
+                let Mode(mode) = fields.need("mode")?;
+                let mode = match (mode, fields.get("share")?) {
+                    (BudgetMode::Ratio(_), Some(share)) => BudgetMode::Ratio(share),
+                    (BudgetMode::Refund(_), Some(share)) => BudgetMode::Refund(share),
+                    (mode, _) => mode,
+                };
+                let bucket = Self(mode, fields.get("tokens")?.unwrap_or(50));
+                fields.finish()?;
+                Budget::new(bucket.0, bucket.1).map_err(|error| fields.refused(&error, &[]))?;
+                Ok(bucket)
+            }
+            Value::Text(text) if MODES.iter().any(|(mode, _)| mode == text) => Ok(Self(field.word(&MODES)?, 50)),
+            _ => Err(field.wrong("\"ratio\" or \"refund\" or \"none\", or a table with `mode`")),
+        }
+    }
+}
+
+fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let mut builder = Retry::builder().name(name.clone()).classify(StormClassify);
+    set!(builder, fields: max_attempts backoff max_retry_after seed);
+    let bucket = fields.get::<Option<Bucket>>("budget")?.unwrap_or(Some(Bucket(BudgetMode::Ratio(0.2), 50)));
+    let replay: Replays = fields.get("replay")?.unwrap_or(Replays::All);
+    builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(wrap(move |upstream, inner| {
+        let budget = bucket.map(|Bucket(mode, tokens)| Arc::new(Budget::new(mode, tokens).expect(CHECKED)));
+        if let Some(budget) = budget.clone() {
+            upstream.gauge(format!("{name} tokens"), move || budget.tokens());
+        }
+        let builder = builder.clone().budget(budget);
+        match replay {
+            Replays::All => Between::new(builder.build().expect(CHECKED).layer(inner)),
+            Replays::Idempotent => {
+                let replay = only_unsent_unless(CloneRequest, Request::is_idempotent);
+                Between::new(builder.replay(replay).build().expect(CHECKED).layer(inner))
+            }
+        }
+    }))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Replays {
+    All,
+    Idempotent,
+}
+
+impl Setting for Replays {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("all", Self::All), ("idempotent", Self::Idempotent)])
+    }
+}
+
+/// One breaker for each client: so far all there is.
+#[derive(Debug)]
+struct Per;
+
+impl Setting for Per {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("client", ())]).map(|()| Self)
+    }
+}
+
+struct Slow(SlowCalls);
+
+impl Setting for Slow {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        let Value::Table(entries) = field.value() else {
+            return Err(field.wrong("a table with `rate` and `longer_than`"));
+        };
+        let fields = field.fields(entries);
+        let slow = SlowCalls { rate: fields.need("rate")?, longer_than: fields.need("longer_than")? };
+        fields.finish()?;
+        Ok(Self(slow))
+    }
+}
+
+impl Setting for HalfOpenEnd {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("judge", Self::Judge), ("open", Self::Open), ("close", Self::Close)])
+    }
+}
+
+impl Setting for Abandoned {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("judged", Self::Judged), ("ignored", Self::Ignored), ("failure", Self::Failure)])
+    }
+}
+
+fn circuit_breaker(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let mut builder = CircuitBreaker::builder().name(name.clone()).classify(StormClassify);
+    fields.get::<Per>("per")?;
+    set!(builder, fields: count_window time_window minimum_calls failure_rate half_open_calls wait_open automatic_half_open abandoned
+        overloaded_is_failure seed);
+    if let Some(failures) = fields.get::<Option<u32>>("consecutive_failures")? {
+        builder = builder.consecutive_failures(failures);
+    }
+    if let Some(Slow(slow)) = fields.get("slow_calls")? {
+        builder = builder.slow_calls(slow.rate, slow.longer_than);
+    }
+    if let Some(ramp) = fields.get::<Option<Duration>>("ramp")? {
+        builder = builder.ramp(ramp);
+    }
+    let (wait, end) = (fields.get::<Option<Duration>>("half_open_max_wait")?, fields.get("half_open_end")?);
+    if wait.is_some() || end.is_some() {
+        let wait = wait.unwrap_or(Some(Duration::from_secs(10)));
+        builder = builder.half_open_max_wait(wait, end.unwrap_or(HalfOpenEnd::Judge));
+    }
+    builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(wrap(move |upstream, inner| {
+        let layer = builder.clone().build().expect(CHECKED);
+        let handle = layer.handle();
+        let label = if name == "circuit_breaker" { "breaker" } else { &name };
+        upstream.gauge(format!("{label} open"), move || f64::from(u8::from(handle.state() == State::Open)));
+        Between::new(layer.layer(inner))
+    }))
+}
+
+impl Setting for Order {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("fifo", Self::Fifo), ("lifo", Self::Lifo)])
+    }
+}
+
+fn bulkhead(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let mut builder = Bulkhead::builder(fields.need("max_concurrent")?).name(name.clone());
+    set!(builder, fields: max_waiting max_wait order);
+    builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(wrap(move |upstream, inner| {
+        let layer = builder.clone().build().expect(CHECKED);
+        let (running, waiting) = (layer.handle(), layer.handle());
+        upstream.gauge(format!("{name} running"), move || running.snapshot().running.into());
+        upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
+        Between::new(layer.layer(inner))
+    }))
+}
+
+impl Setting for Mode {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("smooth", Self::Smooth), ("cycles", Self::Cycles)])
+    }
+}
+
+fn rate_limit(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let period = fields.get("period")?.unwrap_or(Duration::from_secs(1));
+    let mut builder = RateLimit::builder(fields.need("limit")?, period).name(name);
+    set!(builder, fields: burst max_wait max_waiting mode);
+    builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(wrap(move |_, inner| Between::new(builder.clone().build().expect(CHECKED).layer(inner))))
+}
+
+fn fallback(_: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    Ok(wrap(move |_, inner| {
+        let builder = Fallback::value(Response::degraded()).name(name.clone()).classify(StormClassify);
+        Between::new(builder.build().layer(inner))
+    }))
+}

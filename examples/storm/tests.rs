@@ -1,0 +1,170 @@
+//! Every command, on little.
+
+use std::{fs, path::PathBuf};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::*;
+
+/// What was missed, what was said, and the files.
+struct Told {
+    missed: Result<Vec<String>, String>,
+    said: String,
+    folder: PathBuf,
+}
+
+impl Told {
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.said))
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// In a folder of its own, by this name.
+fn storm(folder: &str, line: &str) -> Told {
+    let folder = std::env::temp_dir().join(format!("storm-{}-{folder}", std::process::id()));
+    let words = line.replace("DIR", folder.to_str().unwrap());
+    let arguments = Arguments::try_parse_from(["storm"].into_iter().chain(words.split(' '))).unwrap();
+    let mut output = Output::new(folder.clone(), jobs::threads(arguments.threads));
+    let missed = obey(&arguments.command, &mut output).map_err(|problem| problem.to_string());
+    Told { missed, said: output.said, folder }
+}
+
+#[test]
+fn the_examples_of_the_help_are_understood() {
+    Arguments::command().debug_assert();
+    let lines = args::EXAMPLES.lines().filter_map(|line| line.strip_prefix("  "));
+    let lines: Vec<_> = lines.map(|line| line.split("   ").next().unwrap_or(line).replace('\'', "")).collect();
+    assert_eq!(lines.len(), 8);
+    for line in lines {
+        let parsed = Arguments::try_parse_from(["storm"].into_iter().chain(line.split(' ')));
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn a_suite_comes_out_the_same_however_many_run_at_once() {
+    let one = storm("suite-1", "suite --seeds 1 --threads 1");
+    let three = storm("suite-3", "suite --seeds 1 --threads 3");
+    assert_eq!(one.said, three.said);
+    assert_eq!(one.file("suite.csv"), three.file("suite.csv"));
+    assert_eq!(one.file("gray-steadfast.svg"), three.file("gray-steadfast.svg"));
+    let lines: Vec<_> = one.said.lines().collect();
+    let last: Vec<_> = lines[lines.len() - 1].split(' ').collect();
+    assert!(matches!(last.as_slice(), ["min", _, "geomean", _]), "{last:?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with('│')).count(), 1 + 16);
+}
+
+#[test]
+fn what_a_suite_misses_is_named() {
+    let line = "suite --seeds 1 --scenario zone_refuse --stack none --require min>=79 --require zone_refuse>=99";
+    let told = storm("require", line);
+    let missed = told.missed.as_ref().unwrap();
+    assert_eq!(missed.len(), 1, "{missed:?}");
+    assert!(missed[0].starts_with("none: zone_refuse is ") && missed[0].ends_with("and not >= 99"), "{missed:?}");
+}
+
+#[test]
+fn a_suite_as_json_has_the_figures_of_the_table() {
+    let told = storm("json", "suite --json --seeds 1 --scenario flap --stack none --stack naive");
+    let json: serde_json::Value = serde_json::from_str(&told.said).unwrap();
+    let stacks = json["stacks"].as_array().unwrap();
+    assert_eq!(stacks.len(), 2);
+    assert_eq!(stacks[1]["stack"], "naive");
+    assert_eq!(stacks[1]["min"], stacks[1]["scenarios"][0]["goodput"]);
+    assert!(stacks[0]["min"].as_f64() < stacks[1]["min"].as_f64());
+}
+
+#[test]
+fn a_run_is_told_as_text_csv_and_picture() {
+    let told = storm("run", "run zone_refuse --seed 3");
+    assert!(
+        told.said.contains("steadfast in zone_refuse, seed 3") && told.said.contains("breaker open"),
+        "{}",
+        told.said
+    );
+    let csv = told.file("zone_refuse-steadfast.csv");
+    let mut lines = csv.lines();
+    assert_eq!(
+        lines.next(),
+        Some("second,offered,goodput,oracle,attempts,bulkhead running,bulkhead waiting,breaker open,retry tokens")
+    );
+    assert_eq!(lines.count(), 70);
+    assert!(told.file("zone_refuse-steadfast.svg").contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn a_sweep_has_a_row_for_each_value_and_stack() {
+    let told =
+        storm("sweep", "sweep world.load.rate=200..400:2 --scenario steady --stack none --stack naive --seeds 1");
+    let csv = told.file("sweep-world.load.rate.csv");
+    let rows: Vec<_> = csv.lines().map(|line| line.split(',').take(4).collect::<Vec<_>>()).collect();
+    assert_eq!(rows[0], ["value", "stack", "scenario", "goodput %"]);
+    assert_eq!(
+        rows[1..],
+        [
+            ["200", "none", "steady", "100.0"],
+            ["200", "naive", "steady", "100.0"],
+            ["400", "none", "steady", "100.0"],
+            ["400", "naive", "steady", "100.0"]
+        ]
+    );
+    assert!(told.file("sweep-world.load.rate.svg").contains("naive"));
+}
+
+#[test]
+fn a_boundary_lies_between_a_good_value_and_a_bad_one() {
+    let told = storm("boundary", "boundary retry.max_attempts=1..8 --scenario brownout --seeds 1 --stack naive");
+    let last = told.said.lines().last().unwrap();
+    assert_eq!(last, "naive: goodput falls under 95 % between 2 and 1", "{}", told.said);
+}
+
+#[test]
+fn the_better_of_two_stacks_is_marked() {
+    let told = storm("compare", "compare none naive --seeds 1 --scenario zone_refuse --scenario metastable");
+    let row = |name: &str| told.said.lines().find(|line| line.contains(name)).unwrap();
+    assert!(row("zone_refuse").contains(" naive ") && row("metastable").contains(" none "), "{}", told.said);
+    assert!(told.file("metastable-none-naive.svg").contains("none and naive in metastable"));
+}
+
+#[test]
+fn tuning_ends_with_a_stack_that_can_be_read() {
+    let told = storm("tune", "tune retry.max_attempts=1..6 --stack naive --scenario brownout --seeds 1 --rounds 6");
+    let text = told.said.find("name = ").map(|at| &told.said[at..]).unwrap_or_else(|| panic!("{}", told.said));
+    let tuned = stack::Plan::parse(text, "tuned").unwrap();
+    let attempts = tuned.get("retry.max_attempts").unwrap();
+    assert!(matches!(attempts, Some(stack::Value::Whole(4..))), "{attempts:?}");
+}
+
+#[test]
+fn stacks_and_scenarios_come_from_files() {
+    let folder = std::env::temp_dir().join(format!("storm-{}-files", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("mine.toml"), "name = \"mine\"\n[[layers]]\nkind = \"fallback\"\n").unwrap();
+    fs::write(folder.join("bad.toml"), "name = \"bad\"\n[[layers]]\nkind = \"fallbak\"\n").unwrap();
+    let fault = "[[faults]]\nkind = \"refuse\"\nat = \"2s\"\nlasts = \"4s\"\n";
+    let storm_toml =
+        format!("name = \"short\"\nfrom = \"0s\"\nuntil = \"10s\"\n[world]\nload = {{ rate = 50 }}\n{fault}");
+    fs::write(folder.join("short.toml"), &storm_toml).unwrap();
+    fs::write(folder.join("wrong.toml"), storm_toml.replace("lasts", "last")).unwrap();
+
+    let told = storm("files", "run DIR/short.toml --stack DIR/mine.toml");
+    assert!(told.said.starts_with("mine in short, seed 0") && told.said.contains("degraded %"), "{}", told.said);
+    let refused =
+        |line: &str| storm("files-refused", &line.replace("DIR", folder.to_str().unwrap())).missed.clone().unwrap_err();
+    let problem = refused("run DIR/short.toml --stack DIR/bad.toml");
+    assert!(
+        problem
+            .ends_with("bad.toml, line 3: `layers[0].kind`: \"fallbak\" is no kind of layer; did you mean `fallback`?"),
+        "{problem}"
+    );
+    let problem = refused("run DIR/wrong.toml");
+    assert!(problem.contains("line 9") && problem.contains("did you mean `lasts`?"), "{problem}");
+    let problem = refused("sweep faults.0.factor=1..2 --scenario DIR/short.toml");
+    assert!(problem.contains("there is no `factor`"), "{problem}");
+}

@@ -1,0 +1,12 @@
+//! The simulator: what the oracle reaches, what simple stacks come to, what can be read and drawn, and that all of it can
+//! be repeated.
+
+mod check;
+mod drawn;
+mod input;
+mod loads;
+mod mechanisms;
+mod oracle;
+mod repeat;
+mod runs;
+mod toml;
