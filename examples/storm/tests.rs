@@ -47,6 +47,51 @@ fn the_examples_of_the_help_are_understood() {
     }
 }
 
+/// The commands of a text that run this tool.
+fn commands(text: &str) -> Vec<String> {
+    let of = |line: &str| line.split_once("--example storm -- ").map(|(_, command)| command.trim().to_owned());
+    text.lines()
+        .map(|line| line.trim_start_matches("//! "))
+        .filter(|line| line.starts_with("cargo run"))
+        .filter_map(of)
+        .collect()
+}
+
+#[test]
+fn the_page_of_the_documentation_can_be_followed() {
+    let page = include_str!("../../src/storm/mod.rs");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (file, _) = rest.split_once("//! ```").unwrap();
+    let file: Vec<_> = file.lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' ')).collect();
+    let folder = std::env::temp_dir().join(format!("storm-{}-page-in", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("checkout.toml");
+    fs::write(&path, file.join("\n")).unwrap();
+    let commands = commands(page);
+    assert_eq!(commands.len(), 5);
+    for command in commands {
+        let told = storm("page", &command.replace("checkout.toml", path.to_str().unwrap()));
+        assert_eq!(told.missed, Ok(vec![]), "{command}: {}", told.said);
+        let files = fs::read_dir(&told.folder).map_or(0, Iterator::count);
+        assert!(files > 1 || command.starts_with("boundary"), "{command} writes {files} files");
+        assert!(told.said.contains("checkout") || command.starts_with("suite"), "{command}: {}", told.said);
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_commands_of_the_readmes_are_understood() {
+    for (text, most) in [(include_str!("../../README.md"), 1), (include_str!("../README.md"), 3)] {
+        let text = text.replace('`', "\n");
+        let commands = commands(&text);
+        assert_eq!(commands.len(), most);
+        for command in commands {
+            let parsed = Arguments::try_parse_from(["storm"].into_iter().chain(command.split(' ')));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+        }
+    }
+}
+
 #[test]
 fn a_suite_comes_out_the_same_however_many_run_at_once() {
     let one = storm("suite-1", "suite --seeds 1 --threads 1");
