@@ -7,7 +7,7 @@
 //!
 //! # In ten minutes
 //! **1. Describe your service.** How long a call takes, how many are worked on at once, how long callers wait, how much comes.
-//! Save this as `checkout.toml` and put in your own figures; what is left out has a default ([`file`] lists it all):
+//! Save this as `checkout.toml` and put in your own figures; what is left out has a default ([`file`](mod@file) lists it all):
 //!
 //! ```toml
 //! name = "checkout"
