@@ -76,6 +76,7 @@
 pub mod backoff;
 pub mod boundary;
 pub mod bulkhead;
+pub mod chaos;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod context;

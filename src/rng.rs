@@ -59,4 +59,10 @@ impl SharedRng {
     pub(crate) fn unit(&self) -> f64 {
         self.0.lock().unit()
     }
+
+    /// As many as are wanted, at once.
+    pub(crate) fn units<const N: usize>(&self) -> [f64; N] {
+        let mut rng = self.0.lock();
+        std::array::from_fn(|_| rng.unit())
+    }
 }

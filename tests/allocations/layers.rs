@@ -6,6 +6,7 @@ use steadfast::{
     backoff::Backoff,
     boundary::BoundaryLayer,
     bulkhead::{Bulkhead, BulkheadLayer},
+    chaos::{Chaos, ChaosLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromService, Value},
     rate_limit::{Mode, RateLimit, RateLimitLayer},
@@ -30,6 +31,11 @@ pub(crate) fn breaker() -> CircuitBreakerLayer {
 
 pub(crate) fn bulkhead() -> BulkheadLayer {
     Bulkhead::builder(2).name(name("bulkhead")).max_waiting(5).build().unwrap()
+}
+
+/// Delays half of all calls.
+pub(crate) fn chaos() -> ChaosLayer {
+    Chaos::builder().name(name("chaos")).delays(0.5, Duration::ZERO..=Duration::from_millis(1)).build().unwrap()
 }
 
 /// Slow enough for its state to matter, fast enough for all calls between two steps of the clock.

@@ -8,7 +8,7 @@ use tower::{Layer, ServiceExt};
 use crate::{
     CALLS, Foreign, Typed, assert_free, counted,
     inner::Inner,
-    layers::{breaker, bulkhead, cycles, fallback, fallback_service, name, rate_limit, retry, stack, timeout},
+    layers::{breaker, bulkhead, chaos, cycles, fallback, fallback_service, name, rate_limit, retry, stack, timeout},
 };
 
 #[tokio::test(start_paused = true)]
@@ -28,6 +28,7 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("rate limit in cycles", &cycles()).await;
     assert_free("boundary", &BoundaryLayer).await;
     assert_free("ready", &ReadyLayer).await;
+    assert_free("chaos", &chaos()).await;
 }
 
 #[tokio::test(start_paused = true)]

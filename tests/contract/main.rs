@@ -139,6 +139,9 @@ contract! {
     boundary: [BoundaryLayer] boundary, boundary, stateless, Rejected;
     // It rejects nothing, so its error is that of the service below.
     ready: [ReadyLayer] ready, ready, stateless, Infallible;
+    // Nor does this one.
+    chaos: [ChaosLayer] chaos, chaos, chaos, Infallible;
+    chaos_that_delays: [ChaosLayer] chaos_that_delays, chaos_that_delays, chaos, Infallible;
     stack_of_all: [] stack, stack_of_what_is_not_clone, stack, Rejected;
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use steadfast::{
     RejectedKind,
     bulkhead::BulkheadLayer,
+    chaos::ChaosLayer,
     circuit_breaker::{CircuitBreakerLayer, State},
     context,
     fallback::FallbackLayer,
@@ -178,6 +179,19 @@ pub(crate) async fn shared_rate_limit_alone(new: fn() -> SharedRateLimitLayer<Al
     assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
     assert_eq!((handle.snapshot().went_away, handle.snapshot().local_calls), (1, 8), "one found out for all");
     assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
+}
+
+/// One set of settings and one count.
+pub(crate) async fn chaos(new: fn() -> ChaosLayer) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    handle.change(|settings| (settings.delays, settings.longest_delay) = (1.0, WAIT)).unwrap();
+    let inner = Mock::answering();
+    by_all(&layer, &inner).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
+    made_before.oneshot(Request(1)).await.unwrap();
+    assert_eq!((inner.calls(), layer.handle().snapshot().delays), (6, 7));
+    assert_eq!(new().handle().snapshot().delays, 0, "another layer has a state of its own");
 }
 
 /// There is none to share.

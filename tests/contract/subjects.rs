@@ -15,6 +15,7 @@ use steadfast::{
     backoff::Backoff,
     boundary::BoundaryLayer,
     bulkhead::{Bulkhead, BulkheadLayer},
+    chaos::{Chaos, ChaosLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
     rate_limit::{
@@ -157,11 +158,19 @@ pub(crate) fn shared_rate_limit_alone<E>() -> SharedRateLimitLayer<Always> {
 
 /// What a call takes of itself, over a service that is ready at once.
 pub(crate) fn own_wait(subject: &str) -> Duration {
-    if subject == "shared_rate_limit_that_waits" { WAIT } else { Duration::ZERO }
+    if ["shared_rate_limit_that_waits", "chaos_that_delays"].contains(&subject) { WAIT } else { Duration::ZERO }
 }
 
 pub(crate) fn boundary<E>() -> BoundaryLayer {
     BoundaryLayer
+}
+
+pub(crate) fn chaos<E>() -> ChaosLayer {
+    Chaos::builder().build().unwrap()
+}
+
+pub(crate) fn chaos_that_delays<E>() -> ChaosLayer {
+    Chaos::builder().delays(1.0, WAIT..=WAIT).build().unwrap()
 }
 
 pub(crate) fn ready<E>() -> ReadyLayer {
@@ -171,10 +180,10 @@ pub(crate) fn ready<E>() -> ReadyLayer {
 /// All of them, the outermost first.
 pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, Protection);
 /// Those that take requests of any kind.
-type Protection = (BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer);
+type Protection = (BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer, ChaosLayer);
 
 fn protection<E>() -> Protection {
-    (bulkhead::<E>(), rate_limit::<E>(), ready::<E>(), boundary::<E>())
+    (bulkhead::<E>(), rate_limit::<E>(), ready::<E>(), boundary::<E>(), chaos::<E>())
 }
 
 pub(crate) fn stack<E>() -> Stack<E> {
