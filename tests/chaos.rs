@@ -81,7 +81,9 @@ async fn each_has_the_share_that_was_asked_for() {
     assert_eq!(counts.calls(), answered, "what is hit does not reach the service");
 }
 
-async fn outcomes<M>(builder: ChaosBuilder<fn(&u32) -> Result<u32, &'static str>, M>) -> Vec<bool>
+type Fails = fn(&u32) -> Result<u32, &'static str>;
+
+async fn outcomes<M>(builder: ChaosBuilder<Fails, M>) -> Vec<bool>
 where
     M: steadfast::chaos::Marked<u32> + Clone,
 {
@@ -93,8 +95,8 @@ where
     outcomes
 }
 
-fn half() -> ChaosBuilder<fn(&u32) -> Result<u32, &'static str>> {
-    Chaos::builder().failures(0.5, broken as fn(&u32) -> Result<u32, &'static str>)
+fn half() -> ChaosBuilder<Fails> {
+    Chaos::builder().failures(0.5, broken as Fails)
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +111,7 @@ async fn the_same_seed_hits_the_same_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn only_marked_requests_are_hit_and_only_so_much_of_the_traffic() {
-    let all = || Chaos::builder().failures(1.0, broken as fn(&u32) -> Result<u32, &'static str>);
+    let all = || Chaos::builder().failures(1.0, broken as Fails);
     let marked = outcomes(all().only(|number: &u32| *number < 50)).await;
     assert_eq!(marked, (0..200).map(|number| number >= 50).collect::<Vec<_>>());
     let hit = outcomes(all().traffic(0.25).seed(3)).await.iter().filter(|passes| !**passes).count();
@@ -212,10 +214,10 @@ async fn works_over_what_panics_when_it_is_not_ready() {
 
 #[test]
 fn over_what_cannot_fail_there_is_nothing_to_handle() {
-    let service = Chaos::builder().delays(0.1, MS..=MS).build().unwrap();
+    let service = Chaos::builder().hangs(1e-9).seed(1).build().unwrap();
     let service = service.layer(tower::service_fn(|number: u32| ready(Ok::<_, Infallible>(number))));
-    let call = async move { service.oneshot(7).await };
-    let _: std::pin::Pin<Box<dyn Future<Output = Result<u32, Infallible>>>> = Box::pin(call);
+    let outcome: Option<Result<u32, Infallible>> = service.oneshot(7).now_or_never();
+    assert_eq!(outcome, Some(Ok(7)));
 }
 
 #[test]

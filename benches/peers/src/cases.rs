@@ -15,6 +15,7 @@ use std::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use steadfast::{
     bulkhead::Bulkhead,
+    chaos::Chaos,
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
     fallback::Fallback,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
@@ -38,6 +39,8 @@ pub(crate) const NAMES: &[&str] = &[
     "retry, budget",
     "fallback, idle",
     "boundary",
+    "chaos, switched off",
+    "chaos, that lets the call pass",
     "bulkhead, uncontended",
     "bulkhead, refused",
     "tower concurrency limit, uncontended",
@@ -186,6 +189,7 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             .layer(breaker(CircuitBreaker::builder()))
             .service(inner)
     };
+    let chaos = |on| Chaos::builder().name("inventory").hangs(1e-9).enabled(on).seed(1).build().expect("settings");
     let bulkhead = || Bulkhead::builder(25).name("inventory").build().expect("settings");
     // More than are ever asked for, or one in a day.
     let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
@@ -235,6 +239,8 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         "retry, budget" => measure!(layered.layer(retry(Some(Budget::ratio()))).service(ready)),
         "fallback, idle" => measure!(layered.layer(Fallback::value(0_u64).build()).service(ready)),
         "boundary" => measure!(layered.layer(steadfast::boundary::BoundaryLayer).service(ready)),
+        "chaos, switched off" => measure!(layered.layer(chaos(false)).service(ready)),
+        "chaos, that lets the call pass" => measure!(layered.layer(chaos(true)).service(ready)),
         "bulkhead, uncontended" => measure!(layered.layer(bulkhead()).service(ready)),
         "bulkhead, refused" => {
             let layer = bulkhead();
