@@ -16,6 +16,8 @@ pub struct Request {
     pub(super) invalid: bool,
     /// When who asked no longer waits, in milliseconds since the beginning.
     pub(super) by: u64,
+    /// For how long, in milliseconds.
+    pub(super) waits: u32,
 }
 
 impl Request {
@@ -37,6 +39,11 @@ impl Request {
     /// The priority of its class.
     pub fn priority(&self) -> u8 {
         self.priority
+    }
+
+    /// How long who asked waits, from when it was asked.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.waits.into())
     }
 
     /// Whether it may be sent twice.

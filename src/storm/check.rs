@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{Candidate, Report, Scenario, StormError};
 
 /// Puts a stack through a scenario, and asks that it does as well as is said. Await it: in any test, on any runtime, as the
-/// run has a thread and a clock of its own.
+/// run has a thread and a clock of its own. (A paused clock of the test's goes on meanwhile: no `timeout` around it there.)
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -44,7 +44,8 @@ pub fn check<C: Candidate + 'static>(stack: C, scenario: Scenario) -> Check<C> {
 /// A stack, a scenario, and how well it must do; see [`check`]. Await it for the reports, one for each seed.
 ///
 /// # Errors
-/// A [`Shortfall`]: the scenario cannot be, or a mean over the seeds is not what was asked for.
+/// A [`Shortfall`]: the scenario or what is asked for cannot be, a mean over the seeds is not what was asked for, or a call
+/// of the stack panicked.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is run until it is awaited"]
 pub struct Check<C> {
@@ -64,7 +65,7 @@ struct Bounds {
 }
 
 impl<C> Check<C> {
-    /// At least so many percent of the oracle's goodput.
+    /// At least so many percent of the oracle's goodput: 1 to 100.
     pub fn goodput(mut self, percent: f64) -> Self {
         self.least.goodput = Some(percent);
         self
@@ -88,7 +89,7 @@ impl<C> Check<C> {
         self
     }
 
-    /// At most this share of requests is refused without having been sent, while all could be served.
+    /// At most this share of requests, from 0 to under 1, is refused without having been sent, while all could be served.
     pub fn false_rejects(mut self, share: f64) -> Self {
         self.least.false_rejects = Some(share);
         self
@@ -102,10 +103,33 @@ impl<C> Check<C> {
 }
 
 impl Bounds {
+    /// What cannot be asked for.
+    fn nonsense(&self, scenario: &Scenario) -> Option<String> {
+        let goodput = self.goodput.filter(|percent| !(1.0..=100.0).contains(percent));
+        let attempts = self.attempts.filter(|attempts| !(0.0..=1e9).contains(attempts));
+        let rejects = self.false_rejects.filter(|share| !(0.0..1.0).contains(share));
+        let last = scenario.window.end.saturating_sub(Duration::from_secs(3));
+        let over = scenario.over();
+        match (goodput, attempts, rejects) {
+            (Some(percent), ..) => Some(format!("a goodput of {percent:?} is asked for; allowed: 1 to 100 percent")),
+            (_, Some(attempts), _) => Some(format!("{attempts:?} attempts are asked for; allowed: 0 or more")),
+            (.., Some(share)) => Some(format!("false rejects of {share:?} are asked for; allowed: 0 to under 1")),
+            _ if self.recovery.is_some() && over.is_none_or(|over| over > last) => Some(format!(
+                "a recovery is asked for; the faults of `{}` are not over 3 s before its end at {:?}",
+                scenario.name, scenario.window.end
+            )),
+            _ => None,
+        }
+    }
+
     /// What is missed, each in a line.
     fn missed(&self, reports: &[Report]) -> Vec<String> {
         let mean = |of: fn(&Report) -> f64| reports.iter().map(of).sum::<f64>() / reports.len().max(1) as f64;
         let mut missed = Vec::new();
+        let panics: u64 = reports.iter().map(|report| report.panics).sum();
+        if panics > 0 {
+            missed.push(format!("calls that panicked: {panics}; their messages are on standard error"));
+        }
         let goodput = mean(|report| report.goodput);
         if let Some(least) = self.goodput.filter(|least| goodput < *least) {
             missed.push(format!("goodput is {goodput:.2} % of the oracle's, {:.2} under {least}", least - goodput));
@@ -178,6 +202,10 @@ impl From<StormError> for Shortfall {
 
 impl<C: Candidate> Check<C> {
     fn run(&self) -> Result<Vec<Report>, Shortfall> {
+        self.scenario.check()?;
+        if let Some(message) = self.least.nonsense(&self.scenario) {
+            return Err(Shortfall { message, reports: Vec::new() });
+        }
         let runs = (0..u64::from(self.seeds)).map(|seed| self.stack.run(&self.scenario, seed));
         let reports = runs.collect::<Result<Vec<_>, _>>()?;
         let missed = self.least.missed(&reports);
@@ -208,9 +236,9 @@ impl<C: Candidate + 'static> IntoFuture for Check<C> {
     }
 }
 
-/// Waits for the runs of a [`Check`]. Dropping it lets them go on to their end.
+/// Waits for the runs of a [`Check`], which have begun. Dropping it lets them go on to their end.
 #[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
+#[must_use = "what it finds is lost unless it is awaited"]
 pub struct Checking {
     outcome: oneshot::Receiver<Result<Vec<Report>, Shortfall>>,
     thread: Option<JoinHandle<()>>,
@@ -222,11 +250,11 @@ impl Future for Checking {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.outcome).poll(cx).map(|outcome| {
             outcome.unwrap_or_else(|_| {
-                // The stack, or what made it, has panicked: so does who asked.
+                // What makes the stack has panicked: so does who asked.
                 let ended = self.thread.take().map(JoinHandle::join);
                 match ended {
                     Some(Err(panic)) => panic::resume_unwind(panic),
-                    _ => Err(Shortfall { message: "polled after it was ready".into(), reports: Vec::new() }),
+                    _ => Err(Shortfall { message: "the runs have ended without a report".into(), reports: Vec::new() }),
                 }
             })
         })

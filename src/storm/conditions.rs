@@ -97,6 +97,7 @@ impl Conditions {
         let standby = self.scenario.world.backends[backend].standby;
         let up = if standby { Up::NotPrimary } else { Up::Yes };
         let mut health = Health { up, factor: 1.0, cold: None, fails: 0.0, fails_at_once: 0.0, stragglers: (0.0, 1.0) };
+        // Who is primary first; what else is wrong with it comes on top.
         for fault in self.active(now) {
             if let FaultKind::Failover { promoted_after, .. } = fault.kind {
                 if fault.hits[backend] {
@@ -104,11 +105,9 @@ impl Conditions {
                 } else if standby && now >= fault.from + millis(promoted_after) {
                     health.up = Up::Yes;
                 }
-                continue;
             }
-            if !fault.hits[backend] {
-                continue;
-            }
+        }
+        for fault in self.active(now).filter(|fault| fault.hits[backend]) {
             match fault.kind {
                 FaultKind::Refuse => health.up = Up::Refuses,
                 FaultKind::Swallow => health.up = Up::Swallows,
@@ -138,13 +137,16 @@ impl Conditions {
         Lot { work, fails: failure < health.fails, fails_at_once: failure < health.fails_at_once }
     }
 
-    /// Half a round trip.
-    pub(super) fn one_way(&self, now: Millis) -> Millis {
+    /// Half a round trip, there and back: whole milliseconds, and one at least in all, or who asks again at once would do
+    /// so for ever.
+    pub(super) fn ways(&self, now: Millis) -> (Millis, Millis) {
         let extra = |fault: &Active| match fault.kind {
             FaultKind::Latency { extra } => millis(extra),
             _ => 0,
         };
-        (millis(self.scenario.world.network) + self.active(now).map(extra).sum::<u64>()).div_ceil(2)
+        let network = (self.scenario.world.network.as_micros() as u64 + 500) / 1000;
+        let round = (network + self.active(now).map(extra).sum::<u64>()).max(1);
+        (round / 2, round - round / 2)
     }
 
     /// So many times the load.
@@ -241,6 +243,7 @@ impl Conditions {
             priority: classes[class].priority,
             idempotent: classes[class].idempotent,
             by: now + millis(self.scenario.world.deadline_of(class)),
+            waits: millis(self.scenario.world.deadline_of(class)) as u32,
             invalid: self.draws.unit(About::Invalid, id, 0) < self.invalid(now),
         }
     }
@@ -249,7 +252,11 @@ impl Conditions {
 impl Active {
     fn of(fault: &super::Fault, backends: usize) -> Self {
         let hits = (0..backends).map(|backend| fault.backends.is_empty() || fault.backends.contains(&backend));
-        let until = millis(fault.at.saturating_add(fault.lasts));
+        let until = match fault.kind {
+            // Who is dead stays dead.
+            FaultKind::Failover { .. } => Millis::MAX,
+            _ => millis(fault.at.saturating_add(fault.lasts)),
+        };
         Self { kind: fault.kind, from: millis(fault.at), until, hits: hits.collect() }
     }
 }

@@ -64,6 +64,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Once for each client and run: make the layers in here, so that each has a state of its own.
 //! let stack = Stack::new("checkout", |upstream: Upstream| {
 //!     ServiceBuilder::new()
 //!         .layer(Timeout::builder(upstream.deadline()).build().unwrap())
@@ -86,7 +87,7 @@
 //! # What is simulated
 //! - **Clients** each have a stack of their own, made by the function given to [`Stack::new`]. Requests are the same for all
 //!   stacks, and so is what the *n*-th attempt of a request meets.
-//! - **The network** takes half a round trip each way. Dropping a call does not call back what was sent.
+//! - **The network** takes half a round trip each way, a millisecond at least in all. Dropping a call does not call back what was sent.
 //! - **Backends** have workers and a queue, first come first served; a full queue refuses. What a call costs is known when
 //!   it is accepted, and dead work is work: a backend that has been slow still has its slow calls to do. [`Stack::server`] puts
 //!   layers around a backend's [`Handler`]; they see the deadline that the client's stack has set.
@@ -108,7 +109,7 @@
 //! ([`Response::degraded`]) is counted apart.
 //!
 //! # The same seed, the same result
-//! The crate's own layers take their chance from the run. A layer of others does not if it draws its own, and one that reads
+//! The crate's own layers take their chance from the run, if they are made in it. A layer of others does not if it draws its own, and one that reads
 //! `std::time::Instant` does not see this clock at all: its windows and waits stand still.
 
 mod call;

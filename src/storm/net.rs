@@ -9,11 +9,11 @@ use std::{
 };
 
 use super::{
-    Failure, Request, Response, Status,
+    Failure, Request, Response, Status, Work,
     conditions::{Conditions, Lot, Millis, Up, millis},
     draw::About,
     server::Server,
-    serving::Serve,
+    serving::{Answered, Serve},
 };
 use crate::{
     context::CallContext,
@@ -31,8 +31,11 @@ pub(super) struct Net {
 /// What is read of the stacks once a second.
 pub(super) struct Gauge {
     pub(super) name: String,
-    pub(super) read: Box<dyn Fn() -> f64 + Send>,
+    pub(super) read: Read,
 }
+
+/// Reads a figure of a stack.
+pub(super) type Read = Box<dyn Fn() -> f64 + Send>;
 
 /// What is noted of a run.
 #[derive(Debug, Default)]
@@ -133,11 +136,15 @@ impl Net {
         let worked = Duration::from_millis(takes);
         let status = if request.invalid { Status::Invalid } else { Status::Ok };
         let outcome = if fails { Err(Failure::Failed) } else { Ok(Response { status, worked: Some(worked) }) };
+        // An answer that leaves by then is in time.
+        let by = request.by.saturating_sub(self.conditions.ways(now).1);
         if let Some(serve) = &self.serve {
+            let answers = book.servers[backend].answers();
             drop(book);
-            return Fate::Served(serve.serve(backend, request, worked, fails, context));
+            let answered = Answered { by: self.at(by), answers };
+            return Fate::Served(serve.serve(backend, Work { request, takes: worked, fails }, context, answered));
         }
-        match book.servers[backend].offer(now, takes, request.by.saturating_sub(self.conditions.one_way(now))) {
+        match book.servers[backend].offer(now, takes, by) {
             Some(ends) => {
                 book.worked += worked;
                 Fate::Known(ends, outcome)

@@ -25,7 +25,7 @@ pub(super) fn oracle(conditions: &Conditions, arrivals: &[(Millis, Request)]) ->
         oracle.events.push(Reverse((change, Event::Look)));
     }
     for (at, request) in arrivals {
-        oracle.events.push(Reverse((at + conditions.one_way(*at), Event::Arrives(request.id))));
+        oracle.events.push(Reverse((at + conditions.ways(*at).0, Event::Arrives(request.id))));
     }
     oracle.run(arrivals);
     oracle.answered
@@ -63,6 +63,23 @@ struct Oracle<'a> {
     completed: Vec<u64>,
     completed_before: Vec<Option<(Millis, u64)>>,
     answered: Vec<bool>,
+}
+
+/// A backend that takes calls.
+#[derive(Clone, Copy, Debug)]
+struct Usable {
+    backend: usize,
+    health: Health,
+    /// So many times the time of a call.
+    factor: f64,
+    /// Of a call, in milliseconds, if all is well.
+    mean: f64,
+}
+
+impl Usable {
+    fn takes(&self) -> f64 {
+        self.factor * self.mean
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +130,7 @@ impl<'a> Oracle<'a> {
                 }
                 Event::Ends { backend, id, number, fails } => {
                     self.idle[backend] += 1;
-                    let in_time = now + self.conditions.one_way(now) <= deadline(id);
+                    let in_time = now + self.conditions.ways(now).1 <= deadline(id);
                     self.completed[backend] += u64::from(in_time);
                     if fails {
                         self.wait(deadline(id), Attempt { request: request(id).1, number: number + 1 });
@@ -143,15 +160,17 @@ impl<'a> Oracle<'a> {
         for backend in 0..self.idle.len() {
             let health = self.conditions.health(now, backend);
             if health.up == Up::Yes && health.fails_at_once < 1.0 {
-                usable.push((self.factor(backend, &health), backend, health));
+                let factor = self.factor(backend, &health);
+                let mean = self.conditions.scenario.world.backends[backend].service.mean().as_secs_f64() * 1000.0;
+                usable.push(Usable { backend, health, factor, mean });
             }
         }
-        usable.sort_by(|(one, ..), (other, ..)| one.total_cmp(other));
-        let Some((fastest, ..)) = usable.first().copied() else { return };
-        for (factor, backend, health) in usable {
-            while self.idle[backend] > 0 {
-                let Some(attempt) = self.next(now, backend, factor, factor <= fastest) else { break };
-                self.send(now, backend, &health, factor / health.factor, attempt);
+        usable.sort_by(|one, other| one.takes().total_cmp(&other.takes()));
+        let Some(best) = usable.first().map(Usable::takes) else { return };
+        for usable in usable {
+            while self.idle[usable.backend] > 0 {
+                let Some(attempt) = self.next(now, &usable, usable.takes() <= best) else { break };
+                self.send(now, &usable, attempt);
             }
         }
     }
@@ -162,14 +181,14 @@ impl<'a> Oracle<'a> {
 
     /// The earliest deadline for which there is likely to be time. Where not even a request that has just come has so
     /// much, at the best that there is, three quarters of its time must do.
-    fn next(&mut self, now: Millis, backend: usize, factor: f64, at_best: bool) -> Option<Attempt> {
+    fn next(&mut self, now: Millis, usable: &Usable, at_best: bool) -> Option<Attempt> {
         let world = &self.conditions.scenario.world;
-        let mean = world.backends[backend].service.mean().as_secs_f64() * 1000.0;
-        let takes = ((mean * (LIKELY.0 * factor + LIKELY.1)) as Millis).min(LONGEST);
-        let way = self.conditions.one_way(now);
+        let (there, back) = self.conditions.ways(now);
+        let takes = usable.mean * (LIKELY.0 * usable.factor + LIKELY.1);
         let likely = |class: usize| {
-            let most = (millis(world.deadline_of(class)) * 3 / 4).max(1);
-            now + way + if at_best { takes.min(most) } else { takes }
+            let takes = ((takes * world.classes[class].work) as Millis).min(LONGEST);
+            let most = (millis(world.deadline_of(class)).saturating_sub(there + back) * 3 / 4).max(1);
+            now + back + if at_best { takes.min(most) } else { takes }
         };
         let first = |(class, waiting): (usize, &BTreeMap<_, _>)| {
             waiting.range((likely(class), 0)..).next().map(|(key, _)| (*key, class))
@@ -178,13 +197,18 @@ impl<'a> Oracle<'a> {
         self.waiting[class].remove(&key)
     }
 
-    fn send(&mut self, now: Millis, backend: usize, health: &Health, cold: f64, attempt: Attempt) {
-        let Attempt { request, number } = attempt;
-        let lot = self.conditions.lot(health, backend, &request, number);
-        let takes = self.conditions.draws.rounded(lot.work * cold, request.id, number);
-        let takes = if lot.fails_at_once { 0 } else { takes };
-        self.idle[backend] -= 1;
+    fn send(&mut self, now: Millis, usable: &Usable, attempt: Attempt) {
+        let (Attempt { request, number }, Usable { backend, health, factor, .. }) = (attempt, *usable);
+        let lot = self.conditions.lot(&health, backend, &request, number);
+        let takes = self.conditions.draws.rounded(lot.work * factor / health.factor, request.id, number);
         let fails = lot.fails || lot.fails_at_once;
+        let takes = match (lot.fails_at_once, fails) {
+            // What fails is sent again, and time has to go on.
+            (true, _) => 1,
+            (false, true) => takes.max(1),
+            (false, false) => takes,
+        };
+        self.idle[backend] -= 1;
         self.events.push(Reverse((now + takes, Event::Ends { backend, id: request.id, number, fails })));
     }
 

@@ -17,7 +17,9 @@ pub struct Report {
     pub scenario: String,
     /// With which seed.
     pub seed: u64,
-    /// Requests answered in time, in percent of those that the oracle answers. Over 100 where the stack was luckier.
+    /// Requests answered in time, in percent of those that the oracle answers; 100 where it answers none. Over 100 where a
+    /// stack does what the oracle does not: it sends nothing twice at once. With [`Load::Closed`](super::Load::Closed) what
+    /// comes depends on what was answered, so figures of different stacks are not comparable.
     pub goodput: f64,
     /// Requests that came in the time that is judged.
     pub requests: u64,
@@ -37,11 +39,13 @@ pub struct Report {
     pub p99: Option<Duration>,
     /// See `p50`.
     pub p999: Option<Duration>,
-    /// From the end of the faults to the first of three seconds in a row with 95 % of the oracle's. `None`: never, or
+    /// From the end of the faults to the first of three whole seconds in a row with 95 % of the oracle's. `None`: never, or
     /// there were no faults.
     pub recovery: Option<Duration>,
     /// The share of the servers' time, over the whole run, that went into answers nobody used.
     pub wasted: f64,
+    /// Calls of the stack that panicked, over the whole run. Each counts as failed.
+    pub panics: u64,
     /// Second by second, from the beginning of the run.
     pub timeline: Vec<Second>,
     /// The figures that the stack showed, by name: their means over all clients, second by second.
@@ -89,7 +93,10 @@ impl Report {
             stack: stack.to_owned(),
             scenario: conditions.scenario.name.clone(),
             seed,
-            goodput: 100.0 * judged.took.len() as f64 / judged.oracle.max(1) as f64,
+            goodput: match judged.oracle {
+                0 => 100.0,
+                oracle => 100.0 * judged.took.len() as f64 / oracle as f64,
+            },
             requests: judged.requests,
             answered: share(judged.took.len() as u64),
             oracle: share(judged.oracle),
@@ -100,7 +107,8 @@ impl Report {
             p99: judged.quantile(0.99),
             p999: judged.quantile(0.999),
             recovery: conditions.scenario.over().and_then(|over| recovery(millis(over), &timeline)),
-            wasted: if ran.worked.is_zero() { 0.0 } else { 1.0 - ran.used.div_duration_f64(ran.worked) },
+            wasted: if ran.worked.is_zero() { 0.0 } else { (1.0 - ran.used.div_duration_f64(ran.worked)).max(0.0) },
+            panics: ran.panics,
             timeline,
             gauges: ran.gauges.clone(),
         }
@@ -141,6 +149,7 @@ fn recovery(over: Millis, timeline: &[Second]) -> Option<Duration> {
     let good = |second: &Second| second.answered as f64 >= 0.95 * second.oracle as f64;
     let from = over.div_ceil(1000) as usize;
     let after = timeline.get(from..)?;
-    let first = after.windows(3).position(|three| three.iter().all(good))?;
-    Some(Duration::from_secs(first as u64))
+    let some = |three: &[Second]| three.iter().any(|second| second.oracle > 0);
+    let first = after.windows(3).position(|three| some(three) && three.iter().all(good))?;
+    Some(Duration::from_millis((from + first) as u64 * 1000 - over))
 }

@@ -38,11 +38,15 @@ where
     S::Error: Send,
 {
     /// The stack that `client` makes. Called once for each client, within the run: what it makes is that client's own.
+    ///
+    /// Make the layers in there. A layer that is made outside and cloned in owns one state for all clients, which outlives
+    /// the run, while the clock of the next begins anew: an open breaker then stays open, and a budget stays spent.
     pub fn new(name: impl Into<String>, client: C) -> Self {
         Self { name: name.into(), client, server: None }
     }
 
-    /// The layers of the server side, made by `server` once for each backend.
+    /// The layers of the server side, made by `server` once for each backend. Whatever error they end a call with is a
+    /// [`Failure::Overloaded`](super::Failure::Overloaded) to the client.
     #[must_use]
     pub fn server<F, T>(mut self, server: F) -> Self
     where
@@ -113,6 +117,8 @@ pub(super) struct Ran {
     pub(super) attempts_in: Vec<u64>,
     pub(super) worked: Duration,
     pub(super) used: Duration,
+    /// Calls that panicked.
+    pub(super) panics: u64,
     /// What was read of the stacks: a name, and the mean of each second.
     pub(super) gauges: Vec<(String, Vec<f64>)>,
 }
@@ -159,6 +165,7 @@ where
         Ran {
             arrivals: log.arrivals,
             ends: log.ends,
+            panics: log.panics,
             attempts: std::mem::take(&mut book.attempts),
             attempts_in: std::mem::take(&mut book.attempts_in),
             worked: book.worked + Duration::from_millis(served),
@@ -172,6 +179,7 @@ where
 struct Log {
     arrivals: Vec<(Millis, Request)>,
     ends: Vec<End>,
+    panics: u64,
 }
 
 type Logs = Arc<Mutex<Log>>;
@@ -189,7 +197,7 @@ where
 {
     let arrivals = net.conditions.arrivals();
     let end = net.conditions.window().end;
-    *lock(logs) = Log { ends: vec![End::Failed; arrivals.len()], arrivals: arrivals.clone() };
+    *lock(logs) = Log { ends: vec![End::Failed; arrivals.len()], arrivals: arrivals.clone(), panics: 0 };
     let mut now = 0;
     for (at, request) in arrivals {
         if at > now {
@@ -247,6 +255,7 @@ async fn ask<S>(net: Arc<Net>, logs: Logs, stack: S, request: Request, at: Milli
 where
     S: Service<Request, Response = Response>,
 {
+    let _panics = CountsPanics(&logs);
     let deadline = at + millis(net.conditions.scenario.world.deadline_of(usize::from(request.class)));
     let mut patience = std::pin::pin!(Sleep::until(net.at(deadline + GRACE)));
     let mut call = std::pin::pin!(ReadyFuture::waiting(stack, request));
@@ -271,6 +280,17 @@ where
     lock(&logs).ends[request.id as usize] = end;
 }
 
+/// Counts a call that panics.
+struct CountsPanics<'a>(&'a Logs);
+
+impl Drop for CountsPanics<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            lock(self.0).panics += 1;
+        }
+    }
+}
+
 /// Reads the gauges once a second. Those of one name are one figure: their mean.
 async fn read_gauges(net: Arc<Net>) -> Vec<(String, Vec<f64>)> {
     let mut all: Vec<(String, Vec<f64>)> = Vec::new();
@@ -278,8 +298,9 @@ async fn read_gauges(net: Arc<Net>) -> Vec<(String, Vec<f64>)> {
     for second in 1..=seconds {
         Sleep::until(net.at(second * 1000)).await;
         let mut sums: Vec<(&str, f64, u32)> = Vec::new();
-        let gauges = net.gauges();
-        for gauge in gauges.iter() {
+        // Read outside of the lock: it is foreign code, and may add another.
+        let mut gauges = std::mem::take(&mut *net.gauges());
+        for gauge in &gauges {
             let value = (gauge.read)();
             match sums.iter_mut().find(|(name, ..)| *name == gauge.name) {
                 Some((_, sum, number)) => (*sum, *number) = (*sum + value, *number + 1),
@@ -290,9 +311,17 @@ async fn read_gauges(net: Arc<Net>) -> Vec<(String, Vec<f64>)> {
             let mean = sum / f64::from(number);
             match all.iter_mut().find(|(present, _)| present == name) {
                 Some((_, values)) => values.push(mean),
-                None => all.push((name.to_owned(), vec![mean])),
+                None => {
+                    // Nothing was shown before.
+                    let mut values = vec![0.0; second as usize - 1];
+                    values.push(mean);
+                    all.push((name.to_owned(), values));
+                }
             }
         }
+        let mut present = net.gauges();
+        gauges.append(&mut present);
+        *present = gauges;
     }
     all
 }

@@ -87,8 +87,8 @@ pub enum FaultKind {
         /// 0 to 1.
         share: f64,
     },
-    /// The backends of the fault refuse connections, and never come back. The standbys are promoted after a while; then
-    /// the name that clients resolve follows, for each client at a time of its own.
+    /// The backends of the fault refuse connections, and never come back, however long it lasts. The standbys are promoted
+    /// after a while; then the name that clients resolve follows, for each client at a time of its own.
     Failover {
         /// When the standbys are promoted.
         promoted_after: Duration,

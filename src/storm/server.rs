@@ -4,6 +4,10 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{Backend, conditions::Millis};
@@ -18,6 +22,8 @@ pub(super) struct Server {
     ends: BinaryHeap<Reverse<Millis>>,
     queue: usize,
     completed: u64,
+    /// Calls that were answered in time by layers of the server's own.
+    answers: Arc<AtomicU64>,
     /// Calls that had been answered when it became cold, and when that was.
     completed_before: Option<(Millis, u64)>,
 }
@@ -30,6 +36,7 @@ impl Server {
             ends: BinaryHeap::new(),
             queue: backend.queue as usize,
             completed: 0,
+            answers: Arc::default(),
             completed_before: None,
         }
     }
@@ -44,13 +51,19 @@ impl Server {
         }
     }
 
+    /// Where answers in time are counted that are not worked out here.
+    pub(super) fn answers(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.answers)
+    }
+
     /// Whether it is still cold that became so at `since`, for so many calls.
     pub(super) fn is_cold(&mut self, now: Millis, since: Millis, completions: u64) -> bool {
         self.pass(now);
+        let completed = self.completed + self.answers.load(Ordering::Relaxed);
         if self.completed_before.is_none_or(|(at, _)| at != since) {
-            self.completed_before = Some((since, self.completed));
+            self.completed_before = Some((since, completed));
         }
-        self.completed_before.is_some_and(|(_, before)| self.completed - before < completions)
+        self.completed_before.is_some_and(|(_, before)| completed - before < completions)
     }
 
     /// Accepts a call that takes so long and is of use up to `by`, and says when it ends; `None`: the queue is full.

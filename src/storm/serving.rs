@@ -20,7 +20,7 @@ use super::{Backend, Failure, Request, Response, Status};
 use crate::{
     context::{self, CallContext},
     ready::ReadyFuture,
-    time::{self, Sleep},
+    time::{self, Instant, Sleep},
 };
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -28,9 +28,15 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A request that has arrived at a backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    request: Request,
-    takes: Duration,
-    fails: bool,
+    pub(super) request: Request,
+    pub(super) takes: Duration,
+    pub(super) fails: bool,
+}
+
+/// Counts an answer that is in time.
+pub(super) struct Answered {
+    pub(super) by: Instant,
+    pub(super) answers: Arc<AtomicU64>,
 }
 
 impl Work {
@@ -172,16 +178,22 @@ impl Serve {
     pub(super) fn serve(
         &self,
         backend: usize,
-        request: Request,
-        takes: Duration,
-        fails: bool,
+        work: Work,
         context: CallContext,
+        answered: Answered,
     ) -> Boxed<Result<Response, Failure>> {
         let serves = {
             let mut server = self.servers[backend].lock().unwrap_or_else(PoisonError::into_inner);
-            server(Work { request, takes, fails })
+            server(work)
         };
-        let task = tokio::spawn(context::scope(context, serves));
+        let counted = async move {
+            let response = serves.await;
+            if response.is_some_and(|response| response.status != Status::Overloaded) && time::now() <= answered.by {
+                answered.answers.fetch_add(1, Ordering::Relaxed);
+            }
+            response
+        };
+        let task = tokio::spawn(context::scope(context, counted));
         Box::pin(async move {
             match task.await {
                 Ok(Some(response)) => match response.status {

@@ -55,7 +55,7 @@ impl Upstream {
         self.backend
     }
 
-    /// The deadline of those who ask, for the stack to set.
+    /// The deadline of those who ask, for the stack to set; a class may have its own, see [`Request::deadline`].
     pub fn deadline(&self) -> std::time::Duration {
         self.net.conditions.scenario.world.deadline
     }
@@ -152,7 +152,7 @@ impl Future for Call {
         let mut this = self.project();
         let net = Arc::clone(&this.upstream.net);
         let back = |at: Millis, outcome| {
-            let timer = Sleep::until(net.at(at + net.conditions.one_way(net.now())));
+            let timer = Sleep::until(net.at(at + net.conditions.ways(at).1));
             State::Back { outcome, timer }
         };
         loop {
@@ -161,7 +161,7 @@ impl Future for Call {
                     let attempt = net.attempt(this.request);
                     let backend = this.upstream.choose();
                     let now = net.now();
-                    let arrives = now + net.conditions.one_way(now);
+                    let arrives = now + net.conditions.ways(now).0;
                     let timer = Sleep::until(net.at(arrives));
                     let context = context::deadline()
                         .map_or_else(CallContext::default, |deadline| CallContext::default().with_deadline(deadline));

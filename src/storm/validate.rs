@@ -140,7 +140,7 @@ impl Scenario {
         within("until", &self.window.end, &(MILLISECOND..=DAY))?;
         within("faults", &self.faults.len(), &(0..=MOST_FAULTS))?;
         self.faults.iter().enumerate().try_for_each(|(at, fault)| fault.check(at, self))?;
-        that(self.window.start < self.window.end, "from", || {
+        that(self.window.start.as_millis() < self.window.end.as_millis(), "from", || {
             format!("is {:?}, which is not before the end at {:?}", self.window.start, self.window.end)
         })?;
         if let Some(over) = &self.over {

@@ -13,7 +13,8 @@ use super::draw::{About, Draws};
 pub struct World {
     /// When who asked no longer waits; 1 ms to 1 hour. Default: 1 s.
     pub deadline: Duration,
-    /// A round trip between client and backend; up to 1 minute. Default: 2 ms.
+    /// A round trip between client and backend, in whole milliseconds, of which 1 is the least; up to 1 minute. Default:
+    /// 2 ms.
     pub network: Duration,
     /// Independent clients, each with a stack of its own; 1 to 10,000. Default: 10.
     pub clients: u32,
@@ -73,7 +74,8 @@ pub enum Load {
     },
     /// At these times since the beginning, in order.
     Trace(Vec<Duration>),
-    /// Users who ask, wait for the answer, think (exponential), and ask again.
+    /// Users who ask, wait for the answer, think (exponential), and ask again. What comes depends on what is answered, so
+    /// stacks cannot be compared by their goodput.
     Closed {
         /// How many; 1 to 100,000.
         users: u32,

@@ -7,7 +7,9 @@ use tower::service_fn;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn none() -> Stack<fn(Upstream) -> Upstream> {
+type NoPolicy = Stack<fn(Upstream) -> Upstream>;
+
+fn none() -> NoPolicy {
     Stack::new("none", |upstream| upstream)
 }
 
@@ -78,4 +80,34 @@ async fn a_panic_of_what_makes_the_stack_is_passed_on() {
         upstream
     });
     let _ = storm::check(stack, brownout()).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_is_said() {
+    let asked = |check: storm::Check<NoPolicy>| async { check.await.unwrap_err().to_string() };
+    let check = || storm::check(none(), brownout());
+    assert_eq!(asked(check().goodput(0.95)).await, "a goodput of 0.95 is asked for; allowed: 1 to 100 percent");
+    assert!(asked(check().goodput(f64::NAN)).await.starts_with("a goodput of NaN"));
+    assert_eq!(asked(check().attempts(f64::NAN)).await, "NaN attempts are asked for; allowed: 0 or more");
+    assert_eq!(asked(check().false_rejects(1.0)).await, "false rejects of 1.0 are asked for; allowed: 0 to under 1");
+    let steady = storm::check(none(), Scenario::named("steady").unwrap()).recovery(SECOND);
+    let expected = "a recovery is asked for; the faults of `steady` are not over 3 s before its end at 70s";
+    assert_eq!(asked(steady).await, expected);
+}
+
+#[tokio::test]
+async fn calls_that_panic_are_missed() {
+    let stack = Stack::new("panics", |upstream: Upstream| {
+        service_fn(move |request: Request| {
+            let upstream = upstream.clone();
+            async move {
+                if request.id() == 77 {
+                    std::panic::resume_unwind(Box::new("once"));
+                }
+                tower::ServiceExt::oneshot(upstream, request).await
+            }
+        })
+    });
+    let shortfall = storm::check(stack, brownout()).seeds(1).await.unwrap_err();
+    assert!(shortfall.to_string().contains("calls that panicked: 1"), "{shortfall}");
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use steadfast::storm::{Class, FaultKind, Scenario};
+use steadfast::storm::{
+    Backend, Candidate, Class, Failure, FaultKind, Load, Request, Scenario, ServiceTime, Stack, Upstream,
+};
+use tower::ServiceExt;
 
 /// The mean of three seeds.
 fn oracle(name: &str) -> f64 {
@@ -58,4 +61,63 @@ fn a_deadline_that_is_short_is_served_as_well_as_it_can_be() {
     let slow = Scenario::new("slow").fault(FaultKind::Slow { factor: 30.0 }, Duration::from_secs(10), Duration::MAX);
     let reached = slow.oracle(0).unwrap();
     assert!((0.035..0.06).contains(&reached), "{reached}");
+}
+
+/// What `none` gets is never more than what the oracle does.
+fn is_reached(scenario: &Scenario) -> (f64, f64) {
+    let report = Stack::new("none", |upstream: Upstream| upstream).run(scenario, 0).unwrap();
+    assert!(report.goodput <= 100.5, "{}: {:.2} %", scenario.name, report.goodput);
+    (report.goodput, report.oracle)
+}
+
+#[test]
+fn a_network_that_takes_most_of_the_deadline_is_allowed_for() {
+    let mut steady = Scenario::named("steady").unwrap();
+    steady.window.end = Duration::from_secs(20);
+    (steady.world.deadline, steady.world.network) = (Duration::from_millis(200), Duration::from_millis(100));
+    let (goodput, oracle) = is_reached(&steady);
+    assert!(goodput > 95.0 && oracle > 0.95, "{goodput} {oracle}");
+}
+
+#[test]
+fn the_fastest_backend_is_known_wherever_it_stands() {
+    let mut steady = Scenario::named("steady").unwrap();
+    steady.window.end = Duration::from_secs(20);
+    steady.world.load = Load::Poisson { rate: 100.0 };
+    let mut slow = Backend::default();
+    slow.service = ServiceTime::Fixed(Duration::from_millis(700));
+    steady.world.backends = vec![slow.clone(), Backend::default(), slow];
+    let (_, oracle) = is_reached(&steady);
+    steady.world.backends.swap(0, 1);
+    assert!(oracle > 0.99 && oracle == is_reached(&steady).1, "{oracle}");
+}
+
+#[test]
+fn classes_with_more_work_need_more_time() {
+    let mut steady = Scenario::named("steady").unwrap();
+    steady.window.end = Duration::from_secs(20);
+    let mut heavy = Class::default();
+    (heavy.share, heavy.work) = (0.1, 40.0);
+    steady.world.classes.push(heavy);
+    let sheds = Stack::new("sheds", |upstream: Upstream| {
+        tower::service_fn(move |request: Request| {
+            let upstream = upstream.clone();
+            async move { if request.class() == 1 { Err(Failure::Overloaded) } else { upstream.oneshot(request).await } }
+        })
+    });
+    let report = sheds.run(&steady, 0).unwrap();
+    assert!((85.0..=100.5).contains(&report.goodput), "{}", report.goodput);
+}
+
+#[test]
+fn failures_at_once_do_not_hold_up_time() {
+    let nearly = FaultKind::FailAtOnce { share: 0.999_99 };
+    let scenario = Scenario::new("nearly").fault(nearly, Duration::from_secs(10), Duration::from_secs(5));
+    assert!(scenario.oracle(0).unwrap() < 1.0);
+}
+
+#[test]
+fn where_nothing_can_be_answered_nothing_is_missed() {
+    let down = Scenario::new("down").fault(FaultKind::Refuse, Duration::ZERO, Duration::MAX);
+    assert_eq!(is_reached(&down), (100.0, 0.0));
 }

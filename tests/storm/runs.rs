@@ -12,7 +12,11 @@ use std::{
 use futures::future::{Ready, ready};
 use steadfast::{
     Error, Rejected, RejectedKind,
-    storm::{Candidate, FaultKind, Report, Request, Response, Scenario, Stack, Status, Upstream},
+    bulkhead::Bulkhead,
+    storm::{
+        Backend, Candidate, FaultKind, Handler, Report, Request, Response, Scenario, ServiceTime, Stack, Status,
+        Upstream,
+    },
 };
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -47,7 +51,8 @@ fn without_a_policy_the_figures_are_those_known() {
     ];
     for (name, figure) in known {
         let goodput = run(&none(), name).goodput;
-        assert!((goodput - figure).abs() <= 3.0, "{name}: {goodput:.1}, and not {figure}");
+        let off: f64 = if name == "cold_cache" { 2.0 } else { 3.0 };
+        assert!((goodput - figure).abs() <= off, "{name}: {goodput:.1}, and not {figure}");
     }
 }
 
@@ -180,8 +185,111 @@ fn a_panic_is_an_error_of_its_own_request() {
             }
         })
     });
-    let goodput = run(&stack, "steady").goodput;
-    assert!((89.0..91.0).contains(&goodput), "{goodput}");
+    let report = run(&stack, "steady");
+    assert!((89.0..91.0).contains(&report.goodput), "{}", report.goodput);
+    // Those of the first ten seconds too.
+    let offered: u64 = report.timeline.iter().map(|second| second.offered).sum();
+    assert_eq!(report.panics, offered.div_ceil(10));
+}
+
+/// A server side of no layers is none.
+#[test]
+fn a_server_side_without_layers_changes_nothing() {
+    let client = |upstream: Upstream| {
+        let limit = Bulkhead::builder(5).max_waiting(50).max_wait(Duration::from_millis(300)).build().unwrap();
+        ServiceBuilder::new().layer(limit).map_err(Error::Inner).service(upstream)
+    };
+    let (plain, served) = (Stack::new("one", client), Stack::new("one", client).server(|handler: Handler| handler));
+    for scenario in Scenario::listed() {
+        let (plain, served) = (plain.run(&scenario, 0).unwrap(), served.run(&scenario, 0).unwrap());
+        // A place that becomes free in the millisecond in which somebody comes may go to either.
+        let near = (plain.goodput - served.goodput).abs();
+        assert!(near < 1.0, "{}: {:.2} and {:.2}", scenario.name, plain.goodput, served.goodput);
+    }
+}
+
+#[test]
+fn the_way_back_is_that_of_when_the_answer_leaves() {
+    let mut scenario = Scenario::new("slow way").fault(
+        FaultKind::Latency { extra: Duration::from_millis(600) },
+        10 * SECOND,
+        Duration::from_millis(500),
+    );
+    scenario.world.backends = vec![backend(1000, Duration::from_millis(200))];
+    scenario.world.deadline = 5 * SECOND;
+    scenario.window = 10 * SECOND..10 * SECOND + Duration::from_millis(400);
+    // There at the latest after 301 ms, and worked on until the way is short again for all that came after the first 0.1 s.
+    let report = none().run(&scenario, 0).unwrap();
+    assert_eq!(report.p50, Some(Duration::from_millis(301 + 200 + 1)));
+}
+
+#[test]
+fn who_asks_again_at_once_does_not_hold_up_time() {
+    let mut scenario = Scenario::new("no network").fault(FaultKind::Refuse, 10 * SECOND, SECOND);
+    scenario.world.network = Duration::ZERO;
+    scenario.window = 9 * SECOND..12 * SECOND;
+    let again = Stack::new("again", |upstream: Upstream| {
+        service_fn(move |request: Request| {
+            let upstream = upstream.clone();
+            async move {
+                loop {
+                    let answer = upstream.clone().oneshot(request).await;
+                    if answer.is_ok() {
+                        return answer;
+                    }
+                }
+            }
+        })
+    });
+    assert!(again.run(&scenario, 0).unwrap().goodput > 99.0);
+}
+
+fn backend(workers: u32, takes: Duration) -> Backend {
+    let mut backend = Backend::default();
+    (backend.workers, backend.service) = (workers, ServiceTime::Fixed(takes));
+    backend
+}
+
+#[test]
+fn the_order_of_faults_does_not_matter() {
+    let mut one = Scenario::named("failover").unwrap().fault_of(vec![1], FaultKind::Refuse, 20 * SECOND, 5 * SECOND);
+    one.over = Some(15 * SECOND);
+    one.window.end = 45 * SECOND;
+    let mut other = one.clone();
+    other.faults.reverse();
+    assert_eq!(none().run(&one, 0).unwrap(), none().run(&other, 0).unwrap());
+    // And who is dead stays dead.
+    let mut ends = one.clone();
+    ends.faults[0].lasts = 10 * SECOND;
+    assert_eq!(none().run(&one, 0).unwrap(), none().run(&ends, 0).unwrap());
+}
+
+#[test]
+fn a_gauge_that_comes_late_is_shown_when_it_came() {
+    let stack = Stack::new("late", |upstream: Upstream| {
+        let shown = Arc::new(AtomicU64::new(0));
+        service_fn(move |request: Request| {
+            let (upstream, shown) = (upstream.clone(), Arc::clone(&shown));
+            async move {
+                if request.id() > 3000 && shown.swap(1, Ordering::Relaxed) == 0 {
+                    let also = upstream.clone();
+                    upstream.gauge("late", move || {
+                        also.gauge("later", || 2.0);
+                        1.0
+                    });
+                }
+                upstream.oneshot(request).await
+            }
+        })
+    });
+    let mut steady = Scenario::named("steady").unwrap();
+    steady.window.end = 20 * SECOND;
+    let report = stack.run(&steady, 0).unwrap();
+    let values = |name: &str| &report.gauges.iter().find(|(gauge, _)| gauge == name).unwrap().1;
+    assert_eq!((values("late").len(), values("later").len()), (20, 20));
+    assert!(
+        values("late")[..4].iter().all(|value| *value == 0.0) && values("late")[6..].iter().all(|value| *value == 1.0)
+    );
 }
 
 #[test]
