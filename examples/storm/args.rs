@@ -10,18 +10,22 @@ pub(crate) const EXAMPLES: &str = "\
 Examples, after `cargo run --release --features storm --example storm --`:
   suite                                    the built-in stack `steadfast` in all listed scenarios
   suite --stack naive --stack mine.toml --require 'mine:min>=50'
+  suite --stack server --worlds 20         and in 20 worlds drawn at random
   run gray --stack naive                   one run with its timeline, as text, CSV and SVG
+  run gray --world 7                       the same in the eighth of the drawn worlds
   sweep world.load.rate=400..1600:7 --scenario steady --stack none --stack steadfast
   sweep retry.max_attempts=1..6            over the suite: min and geomean
   boundary --scenario brownout             the load at which goodput falls under 95 %
   compare naive steadfast                  both, scenario by scenario
   tune retry.max_attempts=1..6 circuit_breaker.failure_rate=0.1..0.9
 
-A stack is `none`, `naive`, `steadfast`, or a TOML file: a name and layers, from outside in.
+A stack is `none`, `naive`, `steadfast`, `server`, or a TOML file: a name, `[[layers]]` of each client and `[[server]]` layers
+of each backend (bulkhead, timeout, rate_limit), from outside in.
 A scenario is one of `Scenario::listed`, or a TOML file.
 A knob is a path into the scenario (world.load.rate, world.backends.*.workers, world.deadline, faults.0.factor, until)
-or into the stack (retry.max_attempts, timeout.1.total): by the kind or name of the layer. KNOB=1..3 is of whole numbers,
-KNOB=1.0..3.0 is not, and KNOB=10ms..2s is of durations; `:7` is for seven steps, `:log` for steps of equal factors.
+or into the stack (retry.max_attempts, timeout.1.total, server.bulkhead.max_waiting): by the kind or name of the layer.
+KNOB=1..3 is of whole numbers, KNOB=1.0..3.0 is not, and KNOB=10ms..2s is of durations; `:7` is for seven steps, `:log` for
+steps of equal factors.
 
 Goodput is in percent of what an oracle answers, which may be less than what is offered.
 Exit status: 1 if a requirement was missed, 2 if what was given makes no sense.";
@@ -75,12 +79,22 @@ pub(crate) struct Which {
     pub(crate) seeds: u64,
 }
 
+/// Other worlds.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Worlds {
+    /// Besides, each scenario in worlds drawn at random, with the seeds 0 to N-1; one run in each
+    #[arg(long = "worlds", value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
+    pub(crate) number: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Suite {
     #[command(flatten)]
     pub(crate) stacks: Stacks,
     #[command(flatten)]
     pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) worlds: Worlds,
     /// What each stack must reach: min>=X, geomean>=X, SCENARIO>=X, or STACK:min>=X for one only; may be repeated
     #[arg(long, value_name = "REQUIREMENT")]
     pub(crate) require: Vec<Requirement>,
@@ -98,6 +112,9 @@ pub(crate) struct Run {
     /// The seed of all chance
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// In the world drawn with this seed, as `--worlds` has them
+    #[arg(long, value_name = "SEED")]
+    pub(crate) world: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +154,8 @@ pub(crate) struct Compare {
     pub(crate) other: String,
     #[command(flatten)]
     pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) worlds: Worlds,
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +168,8 @@ pub(crate) struct Tune {
     pub(crate) stack: String,
     #[command(flatten)]
     pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) worlds: Worlds,
     /// So many settings are tried, of which the first third by chance
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub(crate) rounds: u32,

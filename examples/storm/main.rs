@@ -19,6 +19,7 @@ mod require;
 mod search;
 mod span;
 mod stack;
+mod worlds;
 
 use std::{process::ExitCode, time::Instant};
 

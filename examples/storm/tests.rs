@@ -40,7 +40,7 @@ fn the_examples_of_the_help_are_understood() {
     Arguments::command().debug_assert();
     let lines = args::EXAMPLES.lines().filter_map(|line| line.strip_prefix("  "));
     let lines: Vec<_> = lines.map(|line| line.split("   ").next().unwrap_or(line).replace('\'', "")).collect();
-    assert_eq!(lines.len(), 8);
+    assert_eq!(lines.len(), 10);
     for line in lines {
         let parsed = Arguments::try_parse_from(["storm"].into_iter().chain(line.split(' ')));
         assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -81,7 +81,7 @@ fn the_page_of_the_documentation_can_be_followed() {
 
 #[test]
 fn the_commands_of_the_readmes_are_understood() {
-    for (text, most) in [(include_str!("../../README.md"), 1), (include_str!("../README.md"), 3)] {
+    for (text, most) in [(include_str!("../../README.md"), 1), (include_str!("../README.md"), 5)] {
         let text = text.replace('`', "\n");
         let commands = commands(&text);
         assert_eq!(commands.len(), most);
@@ -212,4 +212,64 @@ fn stacks_and_scenarios_come_from_files() {
     assert!(problem.contains("line 9") && problem.contains("did you mean `lasts`?"), "{problem}");
     let problem = refused("sweep faults.0.factor=1..2 --scenario DIR/short.toml");
     assert!(problem.contains("there is no `factor`"), "{problem}");
+}
+
+/// Worlds with little load: the first two of these.
+const FEW: &str = "--seeds 1 --scenario flap --scenario steady --worlds 2";
+
+#[test]
+fn drawn_worlds_come_out_the_same_however_many_run_at_once() {
+    let suite = |threads: &str| storm(&format!("worlds-{threads}"), &format!("suite {FEW} --threads {threads}"));
+    let (one, three) = (suite("1"), suite("3"));
+    assert_eq!(one.said, three.said);
+    assert_eq!(one.file("suite-worlds.csv"), three.file("suite-worlds.csv"));
+    let last = one.said.lines().last().unwrap();
+    assert!(last.starts_with("worlds 2: min ") && last.contains(" geomean "), "{last}");
+}
+
+#[test]
+fn a_run_shows_what_a_suite_had_in_its_worst_world() {
+    let suite = storm("worlds-json", &format!("suite {FEW} --json"));
+    let json: serde_json::Value = serde_json::from_str(&suite.said).unwrap();
+    let drawn = &json["stacks"][0]["drawn"];
+    let flap = &drawn["scenarios"][0];
+    assert_eq!((&drawn["worlds"], &flap["scenario"]), (&2.into(), &"flap".into()));
+    let (worst, least) = (flap["worst_world"].as_u64().unwrap(), flap["least"].as_f64().unwrap());
+    let run = storm("worlds-run", &format!("run flap --world {worst}"));
+    assert!(run.said.starts_with(&format!("steadfast in flap-world{worst}, seed 0\n")), "{}", run.said);
+    assert!(run.said.contains(&format!("\ngoodput %         {least:.1}\n")), "{least} of {}", run.said);
+    assert!(run.file(&format!("flap-world{worst}-steadfast.csv")).starts_with("second,"));
+
+    let csv = suite.file("suite-worlds.csv");
+    let rows: Vec<_> = csv.lines().map(|line| line.split(',').take(3).collect::<Vec<_>>()).collect();
+    assert_eq!(rows[0], ["scenario", "world", "goodput %"]);
+    let of: Vec<_> = rows[1..].iter().map(|row| (row[0], row[1])).collect();
+    assert_eq!(of, [("flap", "0"), ("flap", "1"), ("steady", "0"), ("steady", "1")]);
+    assert_eq!(rows[1 + worst as usize][2], format!("{least:.1}"));
+}
+
+#[test]
+fn two_stacks_are_compared_in_drawn_worlds() {
+    let told = storm("worlds-compare", &format!("compare none naive {FEW}"));
+    let lines: Vec<_> = told.said.lines().collect();
+    let [.., none, naive] = lines.as_slice() else { panic!("{}", told.said) };
+    assert!(none.starts_with("none: worlds 2: min ") && naive.starts_with("naive: worlds 2: min "), "{}", told.said);
+    let row = lines.iter().rev().find(|line| line.contains(" flap ")).unwrap();
+    let row: Vec<_> = row.split_whitespace().filter(|word| *word != "│").collect();
+    assert_eq!(row.len(), 1 + 2 * 4, "{row:?}");
+    let csv = told.file("compare-none-naive-worlds.csv");
+    let least = |stack: &str| {
+        let rows = csv.lines().filter(|line| line.starts_with("flap,") && line.ends_with(&format!(",{stack}")));
+        rows.map(|row| row.split(',').nth(2).unwrap().parse::<f64>().unwrap()).fold(f64::INFINITY, f64::min)
+    };
+    assert_eq!(row[1..3], [format!("{:.1}", least("none")), format!("{:.1}", least("naive"))]);
+}
+
+#[test]
+fn tuning_counts_drawn_worlds_too() {
+    let tune = |worlds: &str| {
+        let line = format!("tune retry.max_attempts=1..3 --stack naive --scenario flap --seeds 1 --rounds 1{worlds}");
+        storm(&format!("tune{}", worlds.len()), &line).said.lines().next().unwrap().to_owned()
+    };
+    assert_ne!(tune(""), tune(" --worlds 1"));
 }

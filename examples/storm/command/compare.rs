@@ -7,6 +7,8 @@ use crate::{
     figures::{Row, Summary, table},
     input,
     output::{Output, csv},
+    problem::Problem,
+    worlds::{self, Drawn},
 };
 
 /// Differences below this are no difference.
@@ -15,7 +17,8 @@ const SAME: f64 = 0.05;
 pub(crate) fn compare(args: &Compare, output: &mut Output) -> Done {
     let stacks = input::stacks(&[args.one.clone(), args.other.clone()], &[])?;
     let scenarios = input::scenarios(&args.which.scenarios)?;
-    let cells = output.runs(&pairs(&stacks, &scenarios)?, 0..args.which.seeds)?;
+    let pairs = pairs(&stacks, &scenarios)?;
+    let cells = output.runs(&pairs, 0..args.which.seeds)?;
     let (one, other) = cells.split_at(scenarios.len());
     let (left, right) = (stacks[0].name.as_str(), stacks[1].name.as_str());
 
@@ -54,9 +57,37 @@ pub(crate) fn compare(args: &Compare, output: &mut Output) -> Done {
         output.say(&format!("{stack}: {summary}"));
     }
     output.write(&format!("compare-{left}-{right}.csv"), &csv(&columns, rows.iter().map(Vec::as_slice)))?;
+    if args.worlds.number > 0 {
+        in_worlds(&worlds::run(&pairs, scenarios.len(), 0..args.worlds.number, output)?, output)?;
+    }
     for (one, other) in one.iter().zip(other) {
         let drawn = chart::of_two(&one.reports[0], &other.reports[0], &one.scenario);
         output.draw(&format!("{}-{left}-{right}.svg", one.row.scenario), drawn)?;
     }
     Ok(Vec::new())
+}
+
+/// Both in drawn worlds. The medians are of one stack each: not of the same world.
+fn in_worlds(drawn: &[Drawn], output: &mut Output) -> Result<(), Problem> {
+    let [one, other] = drawn else { return Ok(()) };
+    let (left, right) = (one.stack.as_str(), other.stack.as_str());
+    let figures = worlds::Spread::COLUMNS[1..].iter();
+    let columns: Vec<_> =
+        figures.flat_map(|figure| [format!("{figure}, {left}"), format!("{figure}, {right}")]).collect();
+    let columns: Vec<_> = ["scenario"].into_iter().chain(columns.iter().map(String::as_str)).collect();
+    let row = |(one, other): (&worlds::Spread, &worlds::Spread)| {
+        let [scenario, ones @ ..] = one.cells();
+        let [_, others @ ..] = other.cells();
+        let figures = ones.into_iter().zip(others).flat_map(|(one, other)| [one, other]);
+        [scenario].into_iter().chain(figures).collect()
+    };
+    let rows: Vec<Vec<String>> = one.spreads.iter().zip(&other.spreads).map(row).collect();
+    output.say("\nGoodput in drawn worlds");
+    output.say(&table(&columns, rows.iter().map(Vec::as_slice)));
+    for drawn in [one, other] {
+        output.say(&format!("{}: {}", drawn.stack, drawn.line()));
+    }
+    let (columns, rows) = worlds::every(drawn);
+    output.write(&format!("compare-{left}-{right}-worlds.csv"), &csv(&columns, rows.iter().map(Vec::as_slice)))?;
+    Ok(())
 }

@@ -11,11 +11,18 @@ use crate::{
     figures::Row,
     input,
     output::{Output, csv},
+    worlds,
 };
 
 pub(crate) fn run(args: &Run, output: &mut Output) -> Done {
     let stacks = input::stacks(&args.stacks.stacks, &["steadfast"])?;
-    let scenario = std::sync::Arc::new(input::scenario(&args.scenario)?);
+    let mut scenario = input::scenario(&args.scenario)?;
+    if let Some(seed) = args.world {
+        scenario = worlds::place(&scenario, seed)?;
+        // So that its files do not take the place of the others.
+        scenario.name = format!("{}-world{seed}", scenario.name);
+    }
+    let scenario = std::sync::Arc::new(scenario);
     // Of the greatest seed there is no range up to the next.
     let end = args.seed.checked_add(1).ok_or_else(|| crate::problem::Problem::new("--seed", "is too large"))?;
     let pairs = pairs(&stacks, &[std::sync::Arc::clone(&scenario)])?;

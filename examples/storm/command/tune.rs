@@ -11,6 +11,7 @@ use crate::{
     problem::Problem,
     search,
     stack::{Plan, Value},
+    worlds,
 };
 
 /// The search uses seeds from here on, and the figures at the end others: what is only luck with the former shows.
@@ -40,8 +41,13 @@ pub(crate) fn tune(args: &Tune, output: &mut Output) -> Done {
     };
     let seeds = args.which.seeds;
     let measure = |stack: &Plan, seeds: std::ops::Range<u64>, output: &mut Output| -> Result<Summary, Problem> {
-        let cells = output.runs(&pairs(std::slice::from_ref(stack), &scenarios)?, seeds)?;
-        Ok(Summary::of(cells.iter().map(|cell| &cell.row)))
+        let pairs = pairs(std::slice::from_ref(stack), &scenarios)?;
+        // Other worlds at the end than in the search, as with the seeds.
+        let worlds = seeds.start..seeds.start + args.worlds.number;
+        let cells = output.runs(&pairs, seeds)?;
+        let drawn = if worlds.is_empty() { Vec::new() } else { worlds::run(&pairs, scenarios.len(), worlds, output)? };
+        let drawn = drawn.iter().flat_map(|drawn| &drawn.rows).map(|(_, row)| row);
+        Ok(Summary::of(cells.iter().map(|cell| &cell.row).chain(drawn)))
     };
 
     let first = measure(&stack, SEARCH..SEARCH + seeds, output)?;

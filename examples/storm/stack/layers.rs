@@ -1,13 +1,14 @@
-//! The kinds of layers. A further one is a function here and a line in [`KINDS`].
+//! The kinds of layers. A further one is a function here and a line in [`KINDS`]. Those of servers are in
+//! [`server`](super::server).
 
 use std::{sync::Arc, time::Duration};
 
 use steadfast::{
     Error,
-    bulkhead::{Bulkhead, Order},
+    bulkhead::{Bulkhead, BulkheadBuilder, Order},
     circuit_breaker::{Abandoned, CircuitBreaker, HalfOpenEnd, SlowCalls, State},
     fallback::Fallback,
-    rate_limit::{Mode, RateLimit},
+    rate_limit::{Mode, RateLimit, RateLimitBuilder},
     retry::{Budget, BudgetMode, CloneRequest, Retry, only_unsent_unless},
     storm::{Failure, Request, Response, StormClassify, Upstream},
     timeout::Timeout,
@@ -27,10 +28,10 @@ pub(crate) type Between = BoxCloneSyncService<Request, Response, Error<Failure>>
 pub(crate) type Wrap = Arc<dyn Fn(&Upstream, Between) -> Between + Send + Sync>;
 
 /// Reads the settings of a kind of layer; the text is the layer's name.
-type Kind = fn(&Fields<'_>, String) -> Result<Wrap, Problem>;
+pub(crate) type Kind<W> = fn(&Fields<'_>, String) -> Result<W, Problem>;
 
 /// What there is, by name.
-pub(crate) const KINDS: [(&str, Kind); 6] = [
+pub(crate) const KINDS: [(&str, Kind<Wrap>); 6] = [
     ("timeout", timeout),
     ("retry", retry),
     ("circuit_breaker", circuit_breaker),
@@ -40,7 +41,7 @@ pub(crate) const KINDS: [(&str, Kind); 6] = [
 ];
 
 /// What was checked when the stack was read cannot be refused now.
-const CHECKED: &str = "settings that were accepted once are accepted again";
+pub(super) const CHECKED: &str = "settings that were accepted once are accepted again";
 
 fn wrap(layer: impl Fn(&Upstream, Between) -> Between + Send + Sync + 'static) -> Wrap {
     Arc::new(layer)
@@ -231,10 +232,16 @@ impl Setting for Order {
     }
 }
 
-fn bulkhead(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
-    let mut builder = Bulkhead::builder(fields.need("max_concurrent")?).name(name.clone());
+/// The settings of a bulkhead with so many places.
+pub(super) fn queue(fields: &Fields<'_>, name: String, places: u32) -> Result<BulkheadBuilder, Problem> {
+    let mut builder = Bulkhead::builder(places).name(name);
     set!(builder, fields: max_waiting max_wait order);
     builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(builder)
+}
+
+fn bulkhead(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let builder = queue(fields, name.clone(), fields.need("max_concurrent")?)?;
     Ok(wrap(move |upstream, inner| {
         let layer = builder.clone().build().expect(CHECKED);
         let (running, waiting) = (layer.handle(), layer.handle());
@@ -250,11 +257,17 @@ impl Setting for Mode {
     }
 }
 
-fn rate_limit(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+/// The settings of a rate limit.
+pub(super) fn rate(fields: &Fields<'_>, name: String) -> Result<RateLimitBuilder, Problem> {
     let period = fields.get("period")?.unwrap_or(Duration::from_secs(1));
     let mut builder = RateLimit::builder(fields.need("limit")?, period).name(name);
     set!(builder, fields: burst max_wait max_waiting mode);
     builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(builder)
+}
+
+fn rate_limit(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let builder = rate(fields, name)?;
     Ok(wrap(move |_, inner| Between::new(builder.clone().build().expect(CHECKED).layer(inner))))
 }
 

@@ -1,38 +1,46 @@
-//! Stacks as data: a name, and layers from outside in.
+//! Stacks as data: a name, and layers from outside in, of the client and of the server.
 
 mod fields;
 mod layers;
+mod server;
 mod value;
 
 use std::fmt::Write as _;
 
 use steadfast::{
     Error,
-    storm::{Candidate, Stack, Upstream},
+    storm::{Candidate, Handler, Stack, Upstream},
 };
 use tower::ServiceExt;
 
 pub(crate) use self::value::Value;
 use self::{
     fields::Fields,
-    layers::{Between, KINDS, Wrap},
+    layers::{Between, KINDS, Kind, Wrap},
+    server::{SERVER_KINDS, WrapServer},
     value::Entry,
 };
 use crate::problem::{Problem, instead};
 
 /// The built-in stacks, with their text.
-pub(crate) const BUILT_IN: [(&str, &str); 3] = [
+pub(crate) const BUILT_IN: [(&str, &str); 4] = [
     ("none", include_str!("../stacks/none.toml")),
     ("naive", include_str!("../stacks/naive.toml")),
     ("steadfast", include_str!("../stacks/steadfast.toml")),
+    ("server", include_str!("../stacks/server.toml")),
 ];
+
+/// From outside in: the lines they begin at, and their settings, `kind` among them.
+type Layers = Vec<(usize, Vec<Entry>)>;
 
 /// A stack as it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) name: String,
-    /// From outside in: the lines they begin at, and their settings, `kind` among them.
-    layers: Vec<(usize, Vec<Entry>)>,
+    /// Around what each client calls.
+    layers: Layers,
+    /// Around what each backend does.
+    server: Layers,
     /// Where the text comes from, for errors.
     source: String,
 }
@@ -41,69 +49,65 @@ impl Plan {
     /// Reads a stack and checks all of it.
     pub(crate) fn parse(text: &str, source: &str) -> Result<Self, Problem> {
         let plan = Self::read(text, source).map_err(|problem| problem.of(source))?;
-        plan.wraps()?;
+        plan.check()?;
         Ok(plan)
     }
 
     fn read(text: &str, source: &str) -> Result<Self, Problem> {
-        let (mut name, mut layers) = (None, Vec::new());
+        let (mut name, mut layers, mut server) = (None, Vec::new(), Vec::new());
         for entry in value::parse(text)? {
             match (entry.key.as_str(), entry.value) {
                 ("name", Value::Text(text)) => name = Some(text),
                 ("name", _) => return Err(Problem::new("name", "must be a text").at(entry.line)),
                 ("layers", Value::List(list)) => layers = list,
-                ("layers", _) => return Err(Problem::new("layers", "must be a list of tables").at(entry.line)),
+                ("server", Value::List(list)) => server = list,
+                (key @ ("layers" | "server"), _) => {
+                    return Err(Problem::new(key, "must be a list of tables").at(entry.line));
+                }
                 (key, _) => {
-                    let known = ["name", "layers"];
+                    let known = ["name", "layers", "server"];
                     return Err(Problem::new(key, format!("is unknown{}", instead(key, &known))).at(entry.line));
                 }
             }
         }
-        let layer = |(at, value)| match value {
-            // A table begins a line before its first setting, or on the same one; the setting is where one looks.
-            Value::Table(entries) => Ok((entries.first().map_or(0, |entry: &Entry| entry.line), entries)),
-            _ => Err(Problem::new(format!("layers[{at}]"), "must be a table")),
-        };
-        let layers = layers.into_iter().enumerate().map(layer).collect::<Result<_, _>>()?;
+        let (layers, server) = (tables(layers, "layers")?, tables(server, "server")?);
         let name = name.ok_or_else(|| Problem::new("name", "is missing"))?;
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "-_.+".contains(c)) {
             return Err(Problem::new("name", "must be of letters, digits, `-`, `_`, `.`, `+`: files are called by it"));
         }
-        Ok(Self { name, layers, source: source.to_owned() })
+        Ok(Self { name, layers, server, source: source.to_owned() })
     }
 
     /// The stack, ready to be run.
     pub(crate) fn candidate(&self) -> Result<Box<dyn Candidate>, Problem> {
-        let wraps = self.wraps()?;
-        Ok(Box::new(Stack::new(self.name.clone(), move |upstream: Upstream| {
+        let (wraps, server) = self.wraps()?;
+        let stack = Stack::new(self.name.clone(), move |upstream: Upstream| {
             let inner = Between::new(upstream.clone().map_err(Error::Inner));
             wraps.iter().rev().fold(inner, |inner, wrap| wrap(&upstream, inner))
-        })))
+        });
+        if server.is_empty() {
+            return Ok(Box::new(stack));
+        }
+        Ok(Box::new(stack.server(move |handler: Handler| server::around(handler, &server))))
     }
 
-    fn wraps(&self) -> Result<Vec<Wrap>, Problem> {
-        let wrap = |(at, (line, entries)): (usize, &(usize, Vec<Entry>))| {
-            let fields = Fields::new(format!("layers[{at}]"), *line, entries);
-            let kind: String = fields.need("kind")?;
-            let Some((_, make)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-                let known: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
-                let what = format!("\"{kind}\" is no kind of layer{}", instead(&kind, &known));
-                let line = entries.iter().find(|entry| entry.key == "kind").map_or(*line, |entry| entry.line);
-                return Err(Problem::new(format!("layers[{at}].kind"), what).at(line));
-            };
-            let name = fields.get("name")?.unwrap_or(kind);
-            let wrap = make(&fields, name)?;
-            fields.finish()?;
-            Ok(wrap)
-        };
-        let wraps: Result<_, Problem> = self.layers.iter().enumerate().map(wrap).collect();
-        wraps.map_err(|problem| problem.of(&self.source))
+    fn check(&self) -> Result<(), Problem> {
+        self.wraps().map(drop)
     }
 
-    /// Changes one setting: `retry.max_attempts`, `retry.backoff.max`, or `timeout.1.total` where there are several.
+    fn wraps(&self) -> Result<(Vec<Wrap>, Vec<WrapServer>), Problem> {
+        let client = wraps(&self.layers, "layers", "layer", &KINDS);
+        let both =
+            client.and_then(|client| Ok((client, wraps(&self.server, "server", "layer of a server", &SERVER_KINDS)?)));
+        both.map_err(|problem| problem.of(&self.source))
+    }
+
+    /// Changes one setting: `retry.max_attempts`, `retry.backoff.max`, or `timeout.1.total` where there are several;
+    /// `server.bulkhead.max_waiting` on the side of the server.
     pub(crate) fn set(&mut self, path: &str, value: Value) -> Result<(), Problem> {
-        let (at, path) = self.find(path)?;
-        let mut entries = &mut self.layers[at].1;
+        let (side, at, path) = self.find(path)?;
+        let layers = if side == SERVER { &mut self.server } else { &mut self.layers };
+        let mut entries = &mut layers[at].1;
         let mut keys = path.as_slice();
         while let [key, rest @ ..] = keys {
             let present = entries.iter().position(|entry| entry.key == *key);
@@ -122,13 +126,13 @@ impl Plan {
             let Value::Table(inner) = &mut entry.value else { unreachable!("made a table above") };
             (entries, keys) = (inner, rest);
         }
-        self.wraps().map(drop)
+        self.check()
     }
 
     /// What is set there, if it is.
     pub(crate) fn get(&self, path: &str) -> Result<Option<&Value>, Problem> {
-        let (at, path) = self.find(path)?;
-        let mut entries = &self.layers[at].1;
+        let (side, at, path) = self.find(path)?;
+        let mut entries = &self.side(side)[at].1;
         let mut found = None;
         for key in path {
             let Some(entry) = entries.iter().find(|entry| entry.key == key) else { return Ok(None) };
@@ -141,16 +145,22 @@ impl Plan {
         Ok(found)
     }
 
-    /// The layer that a path means, and the path within it.
-    fn find(&self, path: &str) -> Result<(usize, Vec<String>), Problem> {
+    fn side(&self, side: &str) -> &Layers {
+        if side == SERVER { &self.server } else { &self.layers }
+    }
+
+    /// The layer that a path means, of which side it is, and the path within it.
+    fn find(&self, path: &str) -> Result<(&'static str, usize, Vec<String>), Problem> {
         let wrong = |what: String| Problem::new(path, what).of(&format!("stack {}", self.name));
-        let mut keys: Vec<String> = path.split('.').map(str::to_owned).collect();
+        let (side, within) = path.strip_prefix(SERVER).map_or(("", path), |rest| (SERVER, rest));
+        let layers = self.side(side);
+        let mut keys: Vec<String> = within.split('.').map(str::to_owned).collect();
         let kind = keys.remove(0);
         let is = |entries: &[Entry], key: &str| {
             entries.iter().any(|entry| entry.key == key && matches!(&entry.value, Value::Text(text) if *text == kind))
         };
-        let named = (0..self.layers.len()).filter(|at| {
-            let entries = &self.layers[*at].1;
+        let named = (0..layers.len()).filter(|at| {
+            let entries = &layers[*at].1;
             is(entries, "name") || is(entries, "kind")
         });
         let mut named: Vec<usize> = named.collect();
@@ -159,24 +169,63 @@ impl Plan {
             named = named.get(which).map(|at| vec![*at]).unwrap_or_default();
         }
         match (named.as_slice(), keys.is_empty()) {
-            (_, true) => Err(wrong("names no setting, such as retry.max_attempts".into())),
-            ([at], _) => Ok((*at, keys)),
-            ([], _) => Err(wrong(format!("there is no such layer `{kind}`"))),
-            (several, _) => Err(wrong(format!("{} layers are `{kind}`; say {kind}.0, {kind}.1, ...", several.len()))),
+            (_, true) => {
+                Err(wrong("names no setting, such as retry.max_attempts or server.bulkhead.max_waiting".into()))
+            }
+            ([at], _) => Ok((side, *at, keys)),
+            ([], _) => Err(wrong(format!("there is no such layer `{side}{kind}`"))),
+            (several, _) => {
+                let (number, kind) = (several.len(), format!("{side}{kind}"));
+                Err(wrong(format!("{number} layers are `{kind}`; say {kind}.0, {kind}.1, ...")))
+            }
         }
     }
 
     /// As TOML.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("name = {}\n", Value::Text(self.name.clone()));
-        for (_, entries) in &self.layers {
-            text.push_str("\n[[layers]]\n");
-            for entry in entries {
-                let _ = writeln!(text, "{} = {}", entry.key, entry.value);
+        for (table, layers) in [("layers", &self.layers), ("server", &self.server)] {
+            for (_, entries) in layers {
+                let _ = writeln!(text, "\n[[{table}]]");
+                for entry in entries {
+                    let _ = writeln!(text, "{} = {}", entry.key, entry.value);
+                }
             }
         }
         text
     }
+}
+
+/// What a path into the side of the server begins with.
+const SERVER: &str = "server.";
+
+/// The layers of one side; `list` is what they are called.
+fn tables(values: Vec<Value>, list: &str) -> Result<Layers, Problem> {
+    let layer = |(at, value)| match value {
+        // A table begins a line before its first setting, or on the same one; the setting is where one looks.
+        Value::Table(entries) => Ok((entries.first().map_or(0, |entry: &Entry| entry.line), entries)),
+        _ => Err(Problem::new(format!("{list}[{at}]"), "must be a table")),
+    };
+    values.into_iter().enumerate().map(layer).collect()
+}
+
+/// What makes the layers of one side.
+fn wraps<W>(layers: &Layers, list: &str, what: &str, kinds: &[(&str, Kind<W>)]) -> Result<Vec<W>, Problem> {
+    let wrap = |(at, (line, entries)): (usize, &(usize, Vec<Entry>))| {
+        let fields = Fields::new(format!("{list}[{at}]"), *line, entries);
+        let kind: String = fields.need("kind")?;
+        let Some((_, make)) = kinds.iter().find(|(name, _)| *name == kind) else {
+            let known: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
+            let what = format!("\"{kind}\" is no kind of {what}{}", instead(&kind, &known));
+            let line = entries.iter().find(|entry| entry.key == "kind").map_or(*line, |entry| entry.line);
+            return Err(Problem::new(format!("{list}[{at}].kind"), what).at(line));
+        };
+        let name = fields.get("name")?.unwrap_or(kind);
+        let wrap = make(&fields, name)?;
+        fields.finish()?;
+        Ok(wrap)
+    };
+    layers.iter().enumerate().map(wrap).collect()
 }
 
 #[cfg(test)]

@@ -139,3 +139,145 @@ fn a_knob_changes_one_setting() {
     assert_eq!(two.get("timeout.1.total").unwrap(), Some(&Value::Text("3s".into())));
     assert_eq!(two.get("timeout.0.total").unwrap(), Some(&Value::Text("1s".into())));
 }
+
+/// A stack without layers of the client, and these of the server, in the default world.
+fn serves(server: &str) -> steadfast::storm::Report {
+    let plan = Plan::parse(&format!("name = \"a\"\n{server}"), "my.toml").unwrap();
+    let mut scenario = steadfast::storm::Scenario::new("short");
+    scenario.window = SECOND..4 * SECOND;
+    plan.candidate().unwrap().run(&scenario, 0).unwrap()
+}
+
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[test]
+fn mistakes_on_the_side_of_the_server_are_named_alike() {
+    let layer = |lines: &str| refused(&format!("name = \"a\"\n[[server]]\nkind = \"bulkhead\"\n{lines}"));
+    assert_eq!(
+        layer("max_concurrent = 3\nmax_wating = 3"),
+        "my.toml, line 5: `server[0].max_wating`: is unknown; did you mean `max_waiting`?"
+    );
+    for wrong in ["\"worker\"", "1.5"] {
+        assert_eq!(
+            layer(&format!("max_concurrent = {wrong}")),
+            format!(
+                "my.toml, line 4: `server[0].max_concurrent`: is {wrong}; it must be a whole number or \"workers\""
+            )
+        );
+    }
+    assert_eq!(
+        layer("max_concurrent = 0"),
+        "my.toml, line 4: `server[0].max_concurrent`: is 0; allowed: 1 to 2,147,483,647"
+    );
+    assert_eq!(layer("max_waiting = 1"), "my.toml, line 3: `server[0].max_concurrent`: is missing");
+    assert_eq!(
+        layer("max_concurrent = \"workers\"\n[[server]]\nkind = \"retry\""),
+        "my.toml, line 6: `server[1].kind`: \"retry\" is no kind of layer of a server; there are: bulkhead, timeout, rate_limit"
+    );
+    assert_eq!(
+        refused("name = \"a\"\n[[server]]\nkind = \"timeout\"\ntotal = \"deadline\""),
+        "my.toml, line 4: `server[0].total`: is \"deadline\"; it must be a duration, such as \"250ms\" or \"1s\""
+    );
+    assert_eq!(refused("servers = 1"), "my.toml, line 1: `servers`: is unknown; did you mean `server`?");
+    assert_eq!(refused("server = 1"), "my.toml, line 1: `server`: must be a list of tables");
+    assert_eq!(
+        refused("name = \"a\"\n[[layers]]\nkind = \"bulkhead\"\nmax_concurrent = \"workers\""),
+        "my.toml, line 4: `layers[0].max_concurrent`: is \"workers\"; it must be a whole number, 0 to 4294967295"
+    );
+}
+
+#[test]
+fn every_setting_of_every_kind_of_a_server_can_be_given() {
+    let text = r#"
+name = "all"
+[[layers]]
+kind = "fallback"
+[[server]]
+kind = "timeout"
+name = "whole"
+total = "300ms"
+[[server]]
+kind = "rate_limit"
+limit = 100
+period = "1s"
+burst = 10
+max_wait = "0s"
+max_waiting = 3
+mode = "smooth"
+[[server]]
+kind = "bulkhead"
+max_concurrent = "workers"
+max_waiting = 5
+max_wait = "100ms"
+order = "fifo"
+"#;
+    let plan = Plan::parse(text, "all").unwrap();
+    let again = Plan::parse(&plan.text(), "again").unwrap();
+    assert_eq!(again.text(), plan.text());
+    assert_eq!((again.layers.len(), again.server.len()), (1, 3));
+    plan.candidate().unwrap();
+}
+
+#[test]
+fn a_bulkhead_of_a_server_has_as_many_places_as_there_are_workers() {
+    let places = |places: &str| serves(&format!("[[server]]\nkind = \"bulkhead\"\nmax_concurrent = {places}"));
+    let workers = places("\"workers\"");
+    assert_eq!(workers, places("4"), "which is how many each backend of the default world has");
+    assert!(places("1").goodput < 60.0 && workers.goodput > 85.0);
+}
+
+#[test]
+fn each_backend_has_layers_of_its_own() {
+    // 600 calls a second come to five backends.
+    let report = serves("[[server]]\nkind = \"rate_limit\"\nlimit = 60\nburst = 1");
+    let let_through = report.answered * 600.0;
+    assert!((200.0..=310.0).contains(&let_through), "{let_through} a second");
+}
+
+#[test]
+fn layers_of_a_server_are_from_outside_in() {
+    let queue = "[[server]]\nkind = \"bulkhead\"\nmax_concurrent = 1\nmax_waiting = 50\nmax_wait = \"1s\"\n";
+    let timeout = "[[server]]\nkind = \"timeout\"\ntotal = \"100ms\"\n";
+    let longest = |server: &str| serves(server).p99.unwrap();
+    // Only an outer timeout covers the wait for a place; a round trip comes on top.
+    let (outer, inner) = (longest(&format!("{timeout}{queue}")), longest(&format!("{queue}{timeout}")));
+    assert!(outer < SECOND / 8 && inner > SECOND / 4, "{outer:?} and {inner:?}");
+}
+
+#[test]
+fn a_knob_reaches_the_side_of_the_server() {
+    let mut plan = Plan::parse(BUILT_IN[3].1, "server").unwrap();
+    assert_eq!(plan.get("server.bulkhead.max_waiting").unwrap(), Some(&Value::Whole(500)));
+    plan.set("server.bulkhead.max_waiting", Value::Whole(7)).unwrap();
+    assert_eq!(plan.get("server.bulkhead.max_waiting").unwrap(), Some(&Value::Whole(7)));
+    assert!(plan.text().contains("[[server]]\nkind = \"bulkhead\"\nmax_concurrent = \"workers\"\nmax_waiting = 7\n"));
+    plan.set("server.bulkhead.max_concurrent", Value::Whole(4)).unwrap();
+
+    let mut refused = |path: &str, value| plan.set(path, Value::Whole(value)).unwrap_err().to_string();
+    assert_eq!(
+        refused("bulkhead.max_waiting", 7),
+        "stack server: `bulkhead.max_waiting`: there is no such layer `bulkhead`"
+    );
+    assert_eq!(
+        refused("server.retry.max_attempts", 7),
+        "stack server: `server.retry.max_attempts`: there is no such layer `server.retry`"
+    );
+    for path in ["server", "server.bulkhead"] {
+        let problem = refused(path, 7);
+        assert!(problem.contains("names no setting") || problem.contains("no such layer"), "{problem}");
+    }
+    assert_eq!(
+        refused("server.bulkhead.max_concurrent", 0),
+        "server: `server[0].max_concurrent`: is 0; allowed: 1 to 2,147,483,647"
+    );
+
+    let two = "name = \"a\"\nserver = [{ kind = \"timeout\", total = \"1s\" }, { kind = \"timeout\", total = \"2s\" }]";
+    let mut two = Plan::parse(two, "two").unwrap();
+    let several = two.set("server.timeout.total", Value::Text("3s".into())).unwrap_err().to_string();
+    assert_eq!(
+        several,
+        "stack a: `server.timeout.total`: 2 layers are `server.timeout`; say server.timeout.0, server.timeout.1, ..."
+    );
+    two.set("server.timeout.1.total", Value::Text("3s".into())).unwrap();
+    assert_eq!(two.get("server.timeout.1.total").unwrap(), Some(&Value::Text("3s".into())));
+}
