@@ -73,6 +73,7 @@ fn steady_costs_nothing_and_the_figures_say_so() {
 #[test]
 fn recovery_is_counted_from_the_end_of_the_faults() {
     assert_eq!(run(&none(), "outage_refuse").recovery, Some(Duration::ZERO));
+    assert_eq!(run(&none(), "net_latency").recovery, Some(Duration::ZERO), "it was never worse");
     let metastable = run(&none(), "metastable").recovery.unwrap();
     assert!((15 * SECOND..22 * SECOND).contains(&metastable), "{metastable:?}");
     assert_eq!(run(&none(), "gray").recovery, None, "its queue is full of slow work");
@@ -125,9 +126,12 @@ fn an_invalid_request_is_answered_after_work_in_full() {
     assert_eq!(report.goodput, 100.0);
 }
 
-/// Is ready only once in a while, and panics when it is called without.
-#[derive(Clone)]
-struct Reluctant(bool);
+/// Is ready when it is asked a second time, and panics when it is called without.
+#[derive(Clone, Default)]
+struct Reluctant {
+    asked: bool,
+    ready: bool,
+}
 
 impl Service<Request> for Reluctant {
     type Response = Response;
@@ -135,23 +139,24 @@ impl Service<Request> for Reluctant {
     type Future = Ready<Result<Response, Self::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0 = !self.0;
-        if self.0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        self.ready = std::mem::replace(&mut self.asked, true);
+        if self.ready {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn call(&mut self, _: Request) -> Self::Future {
-        assert!(!std::mem::replace(&mut self.0, true), "called without being ready");
+        assert!(self.ready, "called without being ready");
+        *self = Self::default();
         ready(Ok(Response::degraded()))
     }
 }
 
 #[test]
 fn a_stack_is_driven_to_ready_before_each_call() {
-    let stack = Stack::new("reluctant", |_: Upstream| Reluctant(false));
+    let stack = Stack::new("reluctant", |_: Upstream| Reluctant::default());
     assert_eq!(run(&stack, "steady").degraded, 1.0);
 }
 
@@ -262,6 +267,17 @@ fn the_order_of_faults_does_not_matter() {
     let mut ends = one.clone();
     ends.faults[0].lasts = 10 * SECOND;
     assert_eq!(none().run(&one, 0).unwrap(), none().run(&ends, 0).unwrap());
+}
+
+#[test]
+fn a_gauge_shows_the_mean_of_all_clients() {
+    let stack = Stack::new("numbers", |upstream: Upstream| {
+        let number = f64::from(upstream.client());
+        upstream.gauge("number", move || number);
+        upstream
+    });
+    // Ten clients, from 0.
+    assert!(run(&stack, "steady").gauges[0].1.iter().all(|value| *value == 4.5));
 }
 
 #[test]
