@@ -1,6 +1,15 @@
 //! Each mechanism where it matters: without it the figure falls.
 
-use std::{sync::Arc, time::Duration};
+#![allow(clippy::disallowed_methods)] // The clock is paused.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use steadfast::{
     Error,
@@ -8,10 +17,10 @@ use steadfast::{
     bulkhead::{Bulkhead, BulkheadLayer, Order},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     retry::{Budget, BudgetMode, Retry, RetryLayer},
-    storm::{Candidate, Handler, Scenario, Stack, StormClassify, Upstream},
+    storm::{Candidate, Handler, Request, Scenario, Stack, StormClassify, Upstream},
     timeout::{Timeout, TimeoutLayer},
 };
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -135,4 +144,93 @@ fn a_server_queue_that_serves_the_newest_first_and_drops_what_has_expired() {
     for scenario in ["overload2x", "metastable"] {
         falls(scenario, &server, &Stack::new("none", client), 90.0, 5.0);
     }
+}
+
+/// Endpoints in turn; with breakers, each with one of its own, and who is refused by one goes to the next.
+fn in_turn(breakers: bool) -> impl Candidate {
+    Stack::new("endpoints", move |upstream: Upstream| {
+        let wait = Backoff::exponential(250 * MS).max(1000 * MS);
+        let breaker = || {
+            let breaker = CircuitBreaker::builder().classify(StormClassify).consecutive_failures(5);
+            breaker.minimum_calls(1_000_000).count_window(1_000_000).half_open_calls(1).wait_open(wait.clone())
+        };
+        let endpoint = |endpoint: Upstream| {
+            let attempt = Timeout::builder(500 * MS).build().unwrap();
+            let layers = ServiceBuilder::new().layer(breaker().build().unwrap()).layer(attempt);
+            layers.map_err(Error::Inner).service(endpoint)
+        };
+        let endpoints: Vec<_> = upstream.endpoints().into_iter().map(endpoint).collect();
+        let turn = Arc::new(AtomicUsize::new(upstream.client() as usize));
+        let pick = service_fn(move |request: Request| {
+            let (endpoints, turn) = (endpoints.clone(), Arc::clone(&turn));
+            let upstream = upstream.clone();
+            async move {
+                if !breakers {
+                    return upstream.oneshot(request).await.map_err(Error::Inner);
+                }
+                for _ in 1..endpoints.len() {
+                    let one = turn.fetch_add(1, Ordering::Relaxed) % endpoints.len();
+                    match endpoints[one].clone().oneshot(request).await {
+                        Err(Error::Rejected(refused)) if refused.kind().is_circuit_breaker() => {}
+                        outcome => return outcome,
+                    }
+                }
+                let one = turn.fetch_add(1, Ordering::Relaxed) % endpoints.len();
+                endpoints[one].clone().oneshot(request).await
+            }
+        });
+        ServiceBuilder::new().layer(deadline()).layer(retry(Some(Budget::refund()))).service(pick)
+    })
+}
+
+#[test]
+fn ejection_of_an_endpoint_that_fails() {
+    falls("zone_refuse", &in_turn(true), &in_turn(false), 97.0, 90.0);
+    falls("zone_loss", &in_turn(true), &in_turn(false), 97.0, 85.0);
+}
+
+/// A second attempt after so long, and the first answer.
+fn hedges(after: Duration) -> impl Candidate {
+    Stack::new("hedge", move |upstream: Upstream| {
+        // One in twenty at most, or what is slow for another reason is made slower.
+        let budget = Arc::new(Budget::new(BudgetMode::Ratio(0.05), 3).unwrap());
+        let hedge = service_fn(move |request: Request| {
+            let (first, second, budget) = (upstream.clone(), upstream.clone(), Arc::clone(&budget));
+            async move {
+                budget.first_attempt();
+                let late = async {
+                    tokio::time::sleep(after).await;
+                    if !budget.withdraw() {
+                        std::future::pending::<()>().await;
+                    }
+                    second.oneshot(request).await
+                };
+                futures::future::select(pin!(first.oneshot(request)), pin!(late)).await.factor_first().0
+            }
+        });
+        ServiceBuilder::new().layer(deadline()).map_err(Error::Inner).service(hedge)
+    })
+}
+
+#[test]
+fn a_hedge_when_some_attempts_straggle() {
+    let stragglers = Scenario::named("stragglers").unwrap();
+    let p999 = |after| hedges(after).run(&stragglers, 0).unwrap().p999.unwrap();
+    let (with, without) = (p999(80 * MS), p999(10_000 * MS));
+    println!("stragglers: p99.9 {with:?} with, {without:?} without");
+    assert!(with <= 300 * MS && without >= 400 * MS, "{with:?} {without:?}");
+}
+
+#[test]
+fn calls_that_are_held_until_an_open_breaker_tries_again() {
+    let stack = |holds: bool| {
+        Stack::new("held", move |upstream: Upstream| {
+            let layers = ServiceBuilder::new().layer(deadline());
+            let attempts = if holds { 3 } else { 1 };
+            let retry = Retry::builder().classify(StormClassify).max_attempts(attempts);
+            let wait = Backoff::exponential(100 * MS).factor(1.5).max(400 * MS);
+            layers.layer(retry.build().unwrap()).layer(breaker(wait)).map_err(Error::Inner).service(upstream)
+        })
+    };
+    falls("bursts", &stack(true), &stack(false), 93.0, 91.5);
 }
