@@ -1,11 +1,16 @@
 //! State per key (host, tenant), bounded: when there are too many keys, those least used are forgotten. And the settings
 //! that new states are made with, which change together with the states there are.
 
-use std::{convert::Infallible, fmt, hash::Hash, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt::{self, Display},
+    hash::Hash,
+    sync::Arc,
+};
 
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 
-use crate::sync::Mutex;
+use crate::{ConfigError, sync::Mutex, telemetry::Name};
 
 /// A bounded map of shared states.
 pub(crate) struct Keyed<K, V, S> {
@@ -20,15 +25,19 @@ impl<K: Eq + Hash + Clone, V, S: Clone> Keyed<K, V, S> {
         Self { states, settings: Mutex::new(settings) }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<Arc<V>> {
-        self.states.get(key)
-    }
-
-    /// The state of `key`, made by `make` if there is none.
-    pub(crate) fn get_or_make(&self, key: &K, make: impl FnOnce(S) -> V) -> Arc<V> {
-        let settings = self.settings.lock();
-        let Ok(state) = self.states.get_or_insert_with(key, || Ok::<_, Infallible>(Arc::new(make(settings.clone()))));
-        state
+    /// The state of `key`, made by `make` with the name `of/key` if there is none.
+    pub(crate) fn for_key(&self, key: &K, of: &Name, make: impl FnOnce(Name, S) -> V) -> Arc<V>
+    where
+        K: Display,
+    {
+        self.states.get(key).unwrap_or_else(|| {
+            // Not under the lock: how a key is shown is foreign code.
+            let name = Name::from(format!("{of}/{key}"));
+            let settings = self.settings.lock();
+            let made = || Ok::<_, Infallible>(Arc::new(make(name, settings.clone())));
+            let Ok(state) = self.states.get_or_insert_with(key, made);
+            state
+        })
     }
 
     /// What new states are made with.
@@ -36,11 +45,27 @@ impl<K: Eq + Hash + Clone, V, S: Clone> Keyed<K, V, S> {
         self.settings.lock().clone()
     }
 
-    /// Other settings for states to come. The states that there are, which are the caller's to change.
-    pub(crate) fn change(&self, settings: S) -> Vec<Arc<V>> {
-        let mut present = self.settings.lock();
-        *present = settings;
-        self.states.iter().map(|(_, state)| state).collect()
+    /// Edits the settings of states to come, if `check` allows it, and has each state there is changed by `each`. The
+    /// first error of these, if all else is well.
+    pub(crate) fn change(
+        &self,
+        edit: impl FnOnce(&mut S),
+        check: impl FnOnce(&S) -> Result<(), ConfigError>,
+        each: impl Fn(Arc<V>) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let mut settings = self.settings();
+        edit(&mut settings);
+        check(&settings)?;
+        let states: Vec<_> = {
+            let mut present = self.settings.lock();
+            *present = settings;
+            self.states.iter().map(|(_, state)| state).collect()
+        };
+        let mut outcome = Ok(());
+        for state in states {
+            outcome = outcome.and(each(state));
+        }
+        outcome
     }
 
     pub(crate) fn len(&self) -> usize {

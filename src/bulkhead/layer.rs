@@ -100,10 +100,7 @@ pub struct Bulkheads<K, H = UntilResponse> {
 impl<K: Eq + Hash + Clone + Display, H: Clone> Bulkheads<K, H> {
     /// The bulkhead of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> BulkheadLayer<H> {
-        let shared = self.bulkheads.get(key).unwrap_or_else(|| {
-            let name = Name::from(format!("{}/{key}", self.builder.name));
-            self.bulkheads.get_or_make(key, |settings| Shared::new(name, settings))
-        });
+        let shared = self.bulkheads.for_key(key, &self.builder.name, Shared::new);
         BulkheadLayer { shared, hold: self.builder.hold.clone() }
     }
 
@@ -119,15 +116,8 @@ impl<K: Eq + Hash + Clone + Display, H: Clone> Bulkheads<K, H> {
     /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
     /// has been changed alone, that one stays as it is, and the first such error is returned.
     pub fn change(&self, edit: impl Fn(&mut BulkheadSettings)) -> Result<(), ConfigError> {
-        let mut settings = self.settings();
-        edit(&mut settings);
-        settings.check(&self.builder.name)?;
-        let mut outcome = Ok(());
-        for shared in self.bulkheads.change(settings) {
-            let changed = BulkheadHandle { shared }.change(&edit);
-            outcome = outcome.and(changed);
-        }
-        outcome
+        let each = |shared| BulkheadHandle { shared }.change(&edit);
+        self.bulkheads.change(&edit, |settings| settings.check(&self.builder.name), each)
     }
 
     /// How many bulkheads are held.

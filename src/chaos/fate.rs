@@ -25,10 +25,13 @@ impl Fate {
     pub(super) const PASS: Self = Self { delay: None, end: End::Pass };
 
     /// `draws` are uniform in `[0, 1)`. Always the same number of them, so that a change of one share leaves what the
-    /// others hit.
-    pub(super) fn of(settings: &ChaosSettings, draws: [f64; 4]) -> Self {
-        let [traffic, end, delays, length] = draws;
-        if !settings.enabled || traffic >= settings.traffic {
+    /// others hit; none while it is switched off.
+    pub(super) fn of(settings: &ChaosSettings, draws: impl FnOnce() -> [f64; 4]) -> Self {
+        if !settings.enabled {
+            return Self::PASS;
+        }
+        let [traffic, end, delays, length] = draws();
+        if traffic >= settings.traffic {
             return Self::PASS;
         }
         let ChaosSettings { failures, hangs, panics, shortest_delay, longest_delay, .. } = *settings;
@@ -64,7 +67,7 @@ mod tests {
     }
 
     fn end(draw: f64) -> End {
-        Fate::of(&settings(), [0.0, draw, 1.0, 0.0]).end
+        Fate::of(&settings(), || [0.0, draw, 1.0, 0.0]).end
     }
 
     #[test]
@@ -77,17 +80,17 @@ mod tests {
 
     #[test]
     fn a_delay_is_between_the_shortest_and_the_longest() {
-        let delay = |draw, length| Fate::of(&settings(), [0.0, 0.9, draw, length]).delay;
+        let delay = |draw, length| Fate::of(&settings(), || [0.0, 0.9, draw, length]).delay;
         assert_eq!([delay(0.39, 0.0), delay(0.39, 0.5), delay(0.41, 0.5)], [Some(10 * MS), Some(20 * MS), None]);
         assert!(delay(0.0, 0.999_999).unwrap() <= 30 * MS);
     }
 
     #[test]
     fn other_traffic_passes_and_so_does_all_when_it_is_off() {
-        assert_eq!(Fate::of(&settings(), [0.5, 0.0, 0.0, 0.0]), Fate::PASS);
-        assert_ne!(Fate::of(&settings(), [0.49, 0.0, 0.0, 0.0]), Fate::PASS);
+        assert_eq!(Fate::of(&settings(), || [0.5, 0.0, 0.0, 0.0]), Fate::PASS);
+        assert_ne!(Fate::of(&settings(), || [0.49, 0.0, 0.0, 0.0]), Fate::PASS);
         let off = ChaosSettings { enabled: false, ..settings() };
-        assert_eq!(Fate::of(&off, [0.0; 4]), Fate::PASS);
-        assert_eq!(Fate::of(&ChaosSettings::default(), [0.0; 4]), Fate::PASS);
+        assert_eq!(Fate::of(&off, || unreachable!("nothing is drawn")), Fate::PASS);
+        assert_eq!(Fate::of(&ChaosSettings::default(), || [0.0; 4]), Fate::PASS);
     }
 }

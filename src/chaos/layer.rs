@@ -46,11 +46,7 @@ pub(super) struct Shared {
 impl Shared {
     /// What becomes of the next call, counted and told.
     pub(super) fn fate(&self) -> Fate {
-        let settings = **self.settings.get();
-        if !settings.enabled {
-            return Fate::PASS;
-        }
-        let fate = Fate::of(&settings, self.rng.units());
+        let fate = Fate::of(&self.settings.get(), || self.rng.units());
         if fate.delay.is_some() {
             self.count(Injected::Delay);
         }

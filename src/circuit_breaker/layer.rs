@@ -57,10 +57,9 @@ pub struct CircuitBreakers<K, C = DefaultClassify> {
 impl<K: Eq + Hash + Clone + Display, C: Clone> CircuitBreakers<K, C> {
     /// The breaker of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> CircuitBreakerLayer<C> {
-        let core = self.breakers.get(key).unwrap_or_else(|| {
-            let name = Name::from(format!("{}/{key}", self.builder.name));
-            self.breakers.get_or_make(key, |settings| Core::new(name, settings, self.builder.next_seed()))
-        });
+        let core = self
+            .breakers
+            .for_key(key, &self.builder.name, |name, settings| Core::new(name, settings, self.builder.next_seed()));
         CircuitBreakerLayer::over(core, self.builder.classify.clone())
     }
 
@@ -76,15 +75,8 @@ impl<K: Eq + Hash + Clone + Display, C: Clone> CircuitBreakers<K, C> {
     /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
     /// has been changed alone, that one stays as it is, and the first such error is returned.
     pub fn change(&self, edit: impl Fn(&mut CircuitBreakerSettings)) -> Result<(), ConfigError> {
-        let mut settings = self.settings();
-        edit(&mut settings);
-        settings.check(&self.builder.name)?;
-        let mut outcome = Ok(());
-        for core in self.breakers.change(settings) {
-            let changed = CircuitBreakerHandle { core }.change(&edit);
-            outcome = outcome.and(changed);
-        }
-        outcome
+        let each = |core| CircuitBreakerHandle { core }.change(&edit);
+        self.breakers.change(&edit, |settings| settings.check(&self.builder.name), each)
     }
 
     /// How many breakers are held.

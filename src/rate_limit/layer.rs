@@ -88,10 +88,7 @@ pub struct RateLimits<K> {
 impl<K: Eq + Hash + Clone + Display> RateLimits<K> {
     /// The limiter of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> RateLimitLayer {
-        let shared = self.limits.get(key).unwrap_or_else(|| {
-            let name = Name::from(format!("{}/{key}", self.builder.name));
-            self.limits.get_or_make(key, |settings| Shared::new(name, settings))
-        });
+        let shared = self.limits.for_key(key, &self.builder.name, Shared::new);
         RateLimitLayer { shared }
     }
 
@@ -107,15 +104,8 @@ impl<K: Eq + Hash + Clone + Display> RateLimits<K> {
     /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
     /// has been changed alone, that one stays as it is, and the first such error is returned.
     pub fn change(&self, edit: impl Fn(&mut RateLimitSettings)) -> Result<(), ConfigError> {
-        let mut settings = self.settings();
-        edit(&mut settings);
-        settings.check(&self.builder.name)?;
-        let mut outcome = Ok(());
-        for shared in self.limits.change(settings) {
-            let changed = RateLimitHandle { shared }.change(&edit);
-            outcome = outcome.and(changed);
-        }
-        outcome
+        let each = |shared| RateLimitHandle { shared }.change(&edit);
+        self.limits.change(&edit, |settings| settings.check(&self.builder.name), each)
     }
 
     /// How many limiters are held.

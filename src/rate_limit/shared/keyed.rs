@@ -52,10 +52,8 @@ impl<K: Eq + Hash + Clone, St> SharedRateLimits<K, St> {
 impl<K: Eq + Hash + Clone + Display, St: Store> SharedRateLimits<K, St> {
     /// The limiter of `key`, called `name/key`; made if there is none.
     pub fn for_key(&self, key: &K) -> SharedRateLimitLayer<St> {
-        let state = self.limits.get(key).unwrap_or_else(|| {
-            let name = Name::from(format!("{}/{key}", self.name));
-            self.limits.get_or_make(key, |settings| State::new(name, Arc::clone(&self.store), settings))
-        });
+        let state =
+            self.limits.for_key(key, &self.name, |name, settings| State::new(name, Arc::clone(&self.store), settings));
         SharedRateLimitLayer { state }
     }
 
@@ -71,15 +69,8 @@ impl<K: Eq + Hash + Clone + Display, St: Store> SharedRateLimits<K, St> {
     /// The first setting that makes no sense; then nothing has changed. Where it makes sense for all but for a key that
     /// has been changed alone, that one stays as it is, and the first such error is returned.
     pub fn change(&self, edit: impl Fn(&mut SharedRateLimitSettings)) -> Result<(), ConfigError> {
-        let mut settings = self.settings();
-        edit(&mut settings);
-        settings.check(&self.name)?;
-        let mut outcome = Ok(());
-        for state in self.limits.change(settings) {
-            let changed = SharedRateLimitHandle { state }.change(&edit);
-            outcome = outcome.and(changed);
-        }
-        outcome
+        let each = |state| SharedRateLimitHandle { state }.change(&edit);
+        self.limits.change(&edit, |settings| settings.check(&self.name), each)
     }
 
     /// How many limiters are held.

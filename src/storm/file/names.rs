@@ -2,24 +2,9 @@
 
 /// The nearest of those known, if it is near enough to have been meant.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = |other: &&str| distance(name, other);
+    let near = |other: &&str| strsim::levenshtein(name, other);
     let nearest = known.into_iter().min_by_key(near)?;
     (near(&nearest) <= nearest.chars().count().max(3) / 3).then_some(nearest)
-}
-
-/// How many letters are to be put in, left out or changed (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<_> = other.chars().collect();
-    let mut row: Vec<_> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (to, wanted) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *wanted);
-            diagonal = row[to + 1];
-            row[to + 1] = changed.min(row[to] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// Names as they are listed in a message.
@@ -30,15 +15,6 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances() {
-        let distances =
-            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("worker", "workers", 1)];
-        for (one, other, letters) in distances {
-            assert_eq!(distance(one, other), letters, "{one} {other}");
-        }
-    }
 
     #[test]
     fn only_what_is_near_was_meant() {
