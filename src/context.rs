@@ -1,4 +1,4 @@
-//! The call in progress: its deadline and how often it has been attempted, seen by every layer below.
+//! The call in progress: its deadline, how often it has been attempted and how important it is, seen by every layer below.
 //!
 //! A [`Timeout`](crate::timeout::Timeout) sets the deadline, a [`Retry`](crate::retry::Retry) counts attempts. Both
 //! enter the context around `call` and at each poll of the response future, so it follows the call through every
@@ -27,6 +27,7 @@ use std::{
 };
 
 use crate::{
+    Priority,
     retry::Budget,
     time::{self, Instant},
 };
@@ -36,6 +37,9 @@ use crate::{
 pub struct CallContext {
     limit: Option<Limit>,
     attempts: Option<Attempts>,
+    priority: Priority,
+    /// Whether whoever sent the call here had sent it before.
+    repeated: bool,
 }
 
 /// When the call must be over.
@@ -59,7 +63,7 @@ thread_local! {
 }
 
 impl CallContext {
-    const EMPTY: Self = Self { limit: None, attempts: None };
+    const EMPTY: Self = Self { limit: None, attempts: None, priority: Priority::Normal, repeated: false };
 
     /// When the call must be over (a `tokio::time::Instant`), if a layer above has said so and its clock runs.
     pub fn deadline(&self) -> Option<Instant> {
@@ -72,6 +76,28 @@ impl CallContext {
     /// The number of the attempt in progress; the first is 1.
     pub fn attempt(&self) -> u32 {
         self.attempts.map_or(1, |attempts| attempts.made)
+    }
+
+    /// How important the call is. Default: [`Priority::Normal`].
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// Whether this is a later attempt: a retry or a hedge, of a layer above or of who sent the call to this process.
+    pub fn is_repeated(&self) -> bool {
+        self.repeated || self.attempt() > 1
+    }
+
+    /// A context of this importance.
+    #[must_use]
+    pub fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// A context that says whether who sent the call here had sent it before: for servers, which learn it from the request.
+    #[must_use]
+    pub fn with_repeated(self, repeated: bool) -> Self {
+        Self { repeated, ..self }
     }
 
     /// A context whose deadline is `deadline`, or the one it has if that is earlier.
@@ -113,6 +139,16 @@ pub fn deadline() -> Option<Instant> {
 /// The number of the attempt being polled here; the first is 1.
 pub fn attempt() -> u32 {
     CURRENT.get().attempt()
+}
+
+/// How important the call being polled here is.
+pub fn priority() -> Priority {
+    CURRENT.get().priority()
+}
+
+/// Whether the call being polled here is a later attempt: a retry or a hedge.
+pub fn is_repeated() -> bool {
+    CURRENT.get().is_repeated()
 }
 
 /// Runs `future` as part of the call that `context` belongs to.
@@ -280,7 +316,7 @@ impl AttemptCount {
             self.0.made = below.made.max(self.0.made);
         }
         let attempts = outside.attempts.map(|above| Attempts { made: self.0.made.max(above.made), ..above });
-        CURRENT.set(CallContext { limit: inside.limit, attempts });
+        CURRENT.set(CallContext { limit: inside.limit, attempts, ..outside });
         value
     }
 }
@@ -341,6 +377,24 @@ mod tests {
         let mut outer = TimeLimit::within(SEC);
         let end = outer.deadline();
         assert_eq!(outer.enter(|| endless.enter(deadline)), end);
+    }
+
+    #[test]
+    fn a_later_attempt_is_known_below_and_so_is_how_important_the_call_is() {
+        let told = CallContext::default().with_priority(Priority::Critical);
+        let restore = Restore(CURRENT.replace(told));
+        let mut engine = AttemptCount::begin(3, None);
+        engine.enter(|| assert_eq!((is_repeated(), priority()), (false, Priority::Critical)));
+        engine.take();
+        engine.enter(|| {
+            assert_eq!((is_repeated(), priority()), (true, Priority::Critical));
+            // Another call, but for the one who sent it it is a later attempt all the same.
+            without_attempts(|| assert_eq!(priority(), Priority::Critical));
+        });
+        assert!(!is_repeated());
+        drop(restore);
+        assert_eq!(CURRENT.get(), CallContext::EMPTY);
+        assert!(CallContext::default().with_repeated(true).is_repeated());
     }
 
     #[test]

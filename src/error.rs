@@ -46,6 +46,10 @@ pub enum RejectedKind {
     BulkheadFull,
     /// A rate limiter has let through all it may, and the next turn does not come in time.
     RateLimited,
+    /// As many calls are in progress as an adaptive limit allows now, and none ends in time.
+    LimitReached,
+    /// A server sheds load: the call has waited too long, or others are more important.
+    Shed,
 }
 
 impl RejectedKind {
@@ -118,6 +122,8 @@ impl fmt::Display for Rejected {
             RejectedKind::CircuitForcedOpen => write!(f, "circuit breaker `{name}` was forced open by hand")?,
             RejectedKind::BulkheadFull => write!(f, "bulkhead `{name}` is full")?,
             RejectedKind::RateLimited => write!(f, "rate limit `{name}` is reached")?,
+            RejectedKind::LimitReached => write!(f, "adaptive limit `{name}` is reached")?,
+            RejectedKind::Shed => write!(f, "`{name}` is overloaded and sheds load")?,
         }
         match self.retry_after {
             // Whole milliseconds, rounded up: the rest is jitter.

@@ -85,6 +85,7 @@ pub mod context;
 mod error;
 pub mod fallback;
 mod keyed;
+mod priority;
 mod queue;
 pub mod rate_limit;
 pub mod ready;
@@ -102,6 +103,7 @@ pub mod timeout;
 pub use self::{
     classify::{Classify, DefaultClassify, Verdict},
     error::{BoxError, Error, IntoLayerError, LayerError, Rejected, RejectedKind},
+    priority::Priority,
     run::{Operation, OperationFuture, OperationOnce, Run},
     settings::ConfigError,
 };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Priority;
+
 use super::{
     FaultKind, Load, Scenario,
     draw::{About, Draws, LONGEST},
@@ -225,6 +227,17 @@ impl Conditions {
             Load::Closed { .. } => {}
         }
         arrivals
+    }
+
+    /// How important a request is, next to the other classes.
+    pub(super) fn priority(&self, request: &super::Request) -> Priority {
+        let classes = &self.scenario.world.classes;
+        let all = || classes.iter().map(|class| class.priority);
+        match (all().min(), all().max()) {
+            (Some(least), Some(most)) if least < most && request.priority == least => Priority::Sheddable,
+            (Some(least), Some(most)) if least < most && request.priority == most => Priority::Critical,
+            _ => Priority::Normal,
+        }
     }
 
     /// The request of this number, if it is made now.

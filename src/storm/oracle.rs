@@ -118,10 +118,7 @@ impl<'a> Oracle<'a> {
 
     fn run(&mut self, arrivals: &[(Millis, Request)]) {
         let request = |id: u64| arrivals[id as usize];
-        let deadline = |id: u64| {
-            let (at, request) = request(id);
-            at + millis(self.conditions.scenario.world.deadline_of(usize::from(request.class)))
-        };
+        let deadline = |id: u64| request(id).1.by;
         while let Some(Reverse((now, event))) = self.events.pop() {
             match event {
                 Event::Look => {}

@@ -17,7 +17,12 @@ use super::{
     oracle::oracle,
     serving::{self, Handler, MakeServer, Serve},
 };
-use crate::{ready::ReadyFuture, rng, time::Sleep};
+use crate::{
+    context::{self, CallContext},
+    ready::ReadyFuture,
+    rng,
+    time::Sleep,
+};
 
 /// For so long after its deadline a user still waits: the stack's own timeout comes first.
 const GRACE: Millis = 5;
@@ -256,9 +261,9 @@ where
     S: Service<Request, Response = Response>,
 {
     let _panics = CountsPanics(&logs);
-    let deadline = at + millis(net.conditions.scenario.world.deadline_of(usize::from(request.class)));
-    let mut patience = std::pin::pin!(Sleep::until(net.at(deadline + GRACE)));
-    let mut call = std::pin::pin!(ReadyFuture::waiting(stack, request));
+    let mut patience = std::pin::pin!(Sleep::until(net.at(request.by + GRACE)));
+    let context = CallContext::default().with_priority(net.conditions.priority(&request));
+    let mut call = std::pin::pin!(context::scope(context, ReadyFuture::waiting(stack, request)));
     let outcome = std::future::poll_fn(|cx| {
         use std::task::Poll;
         if let Poll::Ready(outcome) = call.as_mut().poll(cx) {
@@ -268,7 +273,7 @@ where
     });
     let now_and = outcome.await.map(|response| (net.now(), response));
     let end = match now_and {
-        Some((now, response)) if now <= deadline => match (response.status, response.worked) {
+        Some((now, response)) if now <= request.by => match (response.status, response.worked) {
             (Status::Degraded, _) | (_, None) => End::Degraded,
             (_, Some(worked)) => {
                 net.book().used += worked;

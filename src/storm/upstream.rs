@@ -118,7 +118,7 @@ enum State {
     There {
         attempt: u64,
         backend: usize,
-        /// What the call carries along: its deadline.
+        /// What the call carries along.
         context: CallContext,
         arrives: Millis,
         #[pin]
@@ -163,8 +163,7 @@ impl Future for Call {
                     let now = net.now();
                     let arrives = now + net.conditions.ways(now).0;
                     let timer = Sleep::until(net.at(arrives));
-                    let context = context::deadline()
-                        .map_or_else(CallContext::default, |deadline| CallContext::default().with_deadline(deadline));
+                    let context = carried();
                     State::There { attempt, backend, context, arrives, timer }
                 }
                 StateProj::There { attempt, backend, context, timer, .. } => {
@@ -189,6 +188,13 @@ impl Future for Call {
             this.state.set(next);
         }
     }
+}
+
+/// What a call carries along to a server.
+fn carried() -> CallContext {
+    let here = context::current();
+    let there = CallContext::default().with_priority(here.priority()).with_repeated(here.is_repeated());
+    here.deadline().map_or(there, |deadline| there.with_deadline(deadline))
 }
 
 #[pinned_drop]

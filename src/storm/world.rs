@@ -92,7 +92,8 @@ pub struct Class {
     pub name: String,
     /// Its part of all requests, in proportion to the parts of the others; over 0. Default: 1.
     pub share: f64,
-    /// The higher, the less it may be shed. Default: 0.
+    /// The higher, the less it may be shed. Default: 0. Layers see it as a [`Priority`](crate::Priority): where classes
+    /// differ, the lowest is `Sheddable`, the highest `Critical`; all else is `Normal`.
     pub priority: u8,
     /// Its deadline, if it has one of its own.
     pub deadline: Option<Duration>,

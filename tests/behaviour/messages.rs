@@ -19,6 +19,10 @@ fn every_rejection_says_who_refused_why_and_until_when() {
         "circuit breaker `inventory` is half-open and its trial calls are taken"
     );
     assert_eq!(text(RejectedKind::CircuitForcedOpen), "circuit breaker `inventory` was forced open by hand");
+    assert_eq!(text(RejectedKind::BulkheadFull), "bulkhead `inventory` is full");
+    assert_eq!(text(RejectedKind::RateLimited), "rate limit `inventory` is reached");
+    assert_eq!(text(RejectedKind::LimitReached), "adaptive limit `inventory` is reached");
+    assert_eq!(text(RejectedKind::Shed), "`inventory` is overloaded and sheds load");
     let later = Rejected::new(RejectedKind::CircuitOpen, "inventory").with_retry_after(1200 * MS);
     assert_eq!(later.to_string(), "circuit breaker `inventory` is open; try again in 1.2s");
 }

@@ -1,6 +1,7 @@
 //! The simulator: what the oracle reaches, what simple stacks come to, what can be read and drawn, and that all of it can
 //! be repeated.
 
+mod carried;
 mod check;
 mod drawn;
 mod input;
