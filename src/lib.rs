@@ -75,6 +75,7 @@
 //! | `tracing` | no | changes of state and last resorts as `tracing` events, target `steadfast` |
 #![forbid(unsafe_code)]
 
+pub mod adaptive_limit;
 pub mod backoff;
 pub mod boundary;
 pub mod bulkhead;

@@ -157,7 +157,7 @@ impl Places {
     }
 
     /// Gives what places there are to those who wait.
-    fn hand_out(&self, now: Duration) {
+    pub(super) fn hand_out(&self, now: Duration) {
         while let Some(waker) = self.hand_to_next(now) {
             // Not under the lock: a waker is foreign code.
             waker.wake();
@@ -190,19 +190,17 @@ impl Places {
 
     /// Changes the limit and the queue in place. Never waits: places taken over a lower limit are given back as their
     /// calls end, and none is given out until then. Who waits in a queue that has become too long goes on waiting.
-    /// `publish` is called in the same step.
+    /// `publish` is called in the same step. What has become free is given out by [`hand_out`](Self::hand_out), which is
+    /// not to be called under a lock.
     pub(super) fn change(&self, settings: &BulkheadSettings, now: Duration, publish: impl FnOnce()) {
-        {
-            let mut waiters = self.queue.lock();
-            waiters.max_waiting = settings.max_waiting;
-            waiters.order = settings.order;
-            waiters.pace = Pace::from(now);
-            let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
-            let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
-            let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
-            publish();
-        }
-        self.hand_out(now);
+        let mut waiters = self.queue.lock();
+        waiters.max_waiting = settings.max_waiting;
+        waiters.order = settings.order;
+        waiters.pace = Pace::from(now);
+        let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
+        let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
+        let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        publish();
     }
 
     /// Places taken.

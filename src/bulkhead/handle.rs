@@ -77,6 +77,11 @@ impl BulkheadHandle {
         }
     }
 
+    /// Calls that run.
+    pub(crate) fn running(&self) -> u32 {
+        self.shared.places.taken()
+    }
+
     /// Takes a place at once, for code without a service.
     ///
     /// # Errors
@@ -103,9 +108,17 @@ impl BulkheadHandle {
         let mut settings = self.settings();
         edit(&mut settings);
         settings.check(&self.shared.name)?;
-        self.shared.places.change(&settings, self.shared.clock.now(), || self.shared.settings.set(settings));
+        self.replace(settings)();
         self.shared.events.emit(|| BulkheadEvent::SettingsChanged);
         Ok(())
+    }
+
+    /// Other settings, which are known to make sense. What comes back wakes those that are let in by them: to be called
+    /// when no lock is held.
+    pub(crate) fn replace(&self, settings: BulkheadSettings) -> impl FnOnce() + '_ {
+        let now = self.shared.clock.now();
+        self.shared.places.change(&settings, now, || self.shared.settings.set(settings));
+        move || self.shared.places.hand_out(now)
     }
 
     /// Events from now on.

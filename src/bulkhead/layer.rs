@@ -35,6 +35,8 @@ pub struct BulkheadLayer<H = UntilResponse> {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: Name,
+    /// What a refusal is called.
+    kind: RejectedKind,
     pub(super) places: Places,
     pub(super) settings: Live<BulkheadSettings>,
     pub(super) clock: Clock,
@@ -44,8 +46,13 @@ pub(super) struct Shared {
 
 impl Shared {
     fn new(name: Name, settings: BulkheadSettings) -> Self {
+        Self::refusing(name, settings, RejectedKind::BulkheadFull)
+    }
+
+    fn refusing(name: Name, settings: BulkheadSettings, kind: RejectedKind) -> Self {
         Self {
             name,
+            kind,
             places: Places::new(&settings),
             settings: Live::new(settings),
             clock: Clock::start(),
@@ -60,7 +67,7 @@ impl Shared {
         self.events.emit(|| BulkheadEvent::Refused(why));
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "steadfast", bulkhead = %self.name, ?why, "call refused");
-        Rejected::new(RejectedKind::BulkheadFull, self.name.clone())
+        Rejected::new(self.kind, self.name.clone())
     }
 }
 
@@ -69,6 +76,18 @@ impl Default for BulkheadLayer {
     fn default() -> Self {
         let builder = Bulkhead::builder(BulkheadSettings::default().max_concurrent);
         Self { shared: Arc::new(Shared::new(builder.name, builder.settings)), hold: UntilResponse }
+    }
+}
+
+impl BulkheadLayer {
+    /// The places of another layer, which refuses under a name of its own. The settings are known to make sense.
+    pub(crate) fn refusing(name: Name, settings: BulkheadSettings, kind: RejectedKind) -> Self {
+        Self { shared: Arc::new(Shared::refusing(name, settings, kind)), hold: UntilResponse }
+    }
+
+    /// The same places, held otherwise.
+    pub(crate) fn holding<H>(self, hold: H) -> BulkheadLayer<H> {
+        BulkheadLayer { shared: self.shared, hold }
     }
 }
 

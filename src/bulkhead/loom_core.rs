@@ -122,6 +122,12 @@ fn joined<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
+/// Other settings, as a handle changes them.
+fn change(places: &Places, settings: &BulkheadSettings, publish: impl FnOnce()) {
+    places.change(settings, NOW, publish);
+    places.hand_out(NOW);
+}
+
 #[test]
 fn loom_a_place_given_back_reaches_who_waits() {
     explore(|| {
@@ -202,7 +208,7 @@ fn loom_a_higher_limit_lets_in_who_waits() {
         let places = places(1);
         assert!(places.try_take());
         let asks = [(); 2].map(|()| spawn(&places, Call::ask));
-        places.change(&settings(2), NOW, || {});
+        change(&places, &settings(2), || {});
         let calls = joined(asks);
         assert_eq!(calls.iter().filter(|call| call.has_place(&places)).count(), 1);
         places.give_back(|| NOW);
@@ -226,7 +232,7 @@ fn loom_a_lower_limit_is_never_exceeded_once_it_is_set() {
                 places.give_back(|| NOW);
             }
         });
-        places.change(&settings(1), NOW, || {});
+        change(&places, &settings(1), || {});
         // Places taken before are still out, but whatever is taken from now on is within the new limit.
         if places.try_take() {
             assert_eq!(places.taken(), 1, "over the limit in force");
@@ -242,7 +248,7 @@ fn loom_a_lower_limit_is_never_exceeded_once_it_is_set() {
 fn loom_between_two_limits_there_is_no_third() {
     explore(|| {
         let places = places(1);
-        let changes = spawn(&places, |places| places.change(&settings(2), NOW, || {}));
+        let changes = spawn(&places, |places| change(places, &settings(2), || {}));
         let taken = (0..3).filter(|_| places.try_take()).count();
         assert!((1..=2).contains(&taken), "{taken} places by limits of 1 and 2");
         changes.join().unwrap();
@@ -259,7 +265,7 @@ fn loom_changes_at_the_same_time_leave_one_of_them() {
         let changes = [2, 3].map(|limit| {
             let published = Arc::clone(&published);
             spawn(&places, move |places| {
-                places.change(&settings(limit), NOW, || published.store(limit, Ordering::Relaxed));
+                change(&places, &settings(limit), || published.store(limit, Ordering::Relaxed));
             })
         });
         places.give_back(|| NOW);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use steadfast::{
     Error,
+    adaptive_limit::{AdaptiveLimit, Algorithm},
     bulkhead::{Bulkhead, BulkheadBuilder, Order},
     circuit_breaker::{Abandoned, CircuitBreaker, HalfOpenEnd, SlowCalls, State},
     fallback::Fallback,
@@ -31,11 +32,12 @@ pub(crate) type Wrap = Arc<dyn Fn(&Upstream, Between) -> Between + Send + Sync>;
 pub(crate) type Kind<W> = fn(&Fields<'_>, String) -> Result<W, Problem>;
 
 /// What there is, by name.
-pub(crate) const KINDS: [(&str, Kind<Wrap>); 6] = [
+pub(crate) const KINDS: [(&str, Kind<Wrap>); 7] = [
     ("timeout", timeout),
     ("retry", retry),
     ("circuit_breaker", circuit_breaker),
     ("bulkhead", bulkhead),
+    ("adaptive_limit", adaptive_limit),
     ("rate_limit", rate_limit),
     ("fallback", fallback),
 ];
@@ -246,6 +248,28 @@ fn bulkhead(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
         let layer = builder.clone().build().expect(CHECKED);
         let (running, waiting) = (layer.handle(), layer.handle());
         upstream.gauge(format!("{name} running"), move || running.snapshot().running.into());
+        upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
+        Between::new(layer.layer(inner))
+    }))
+}
+
+impl Setting for Algorithm {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        field.word(&[("deadline", Self::Deadline), ("aimd", Self::AIMD)])
+    }
+}
+
+/// Keyed to the deadline of those who ask.
+fn adaptive_limit(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
+    let mut builder = AdaptiveLimit::builder(Duration::from_secs(1)).name(name.clone()).classify(StormClassify);
+    set!(builder, fields: algorithm slow_after initial min max max_waiting max_wait order);
+    let settings = builder.clone().build().map_err(|error| fields.refused(&error, &[]))?.handle().settings();
+    Ok(wrap(move |upstream, inner| {
+        let mut settings = settings;
+        settings.deadline = upstream.deadline();
+        let layer = builder.clone().settings(settings).build().expect(CHECKED);
+        let (limit, waiting) = (layer.handle(), layer.handle());
+        upstream.gauge(name.clone(), move || limit.limit().into());
         upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
         Between::new(layer.layer(inner))
     }))

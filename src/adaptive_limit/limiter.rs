@@ -1,0 +1,183 @@
+//! The decision: how many calls may be in progress, judged window by window. Pure.
+//!
+//! A window is judged by what has ended in it, not by comparing it with how things were before: there is no baseline that
+//! could drift, so what is well now is never cut.
+
+use std::time::Duration;
+
+use super::settings::{AdaptiveLimitSettings, Algorithm};
+
+/// Windows in a deadline.
+const WINDOWS: u32 = 4;
+/// Fewer calls than these say nothing.
+const FEWEST: u32 = 10;
+/// A larger share of bad calls is an overload. Half is too little: with two of five endpoints gone, every few windows half
+/// of the calls are bad by chance.
+const OVERLOAD: f64 = 0.6;
+/// A larger share than this, and the limit does not grow: some of the endpoints are at their limit already.
+const HOLD: f64 = 0.1;
+/// A limit of which less than this share is in use says nothing about a higher one.
+const USED: f64 = 0.7;
+/// How far a cut goes at least and at most, as what is left of what was in use.
+const CUT: (f64, f64) = (0.3, 0.8);
+/// How much it grows in a window, as a share and at least.
+const GROWTH: (f64, f64) = (0.1, 0.5);
+/// Where nothing is answered, so many calls are enough to see when that is over.
+const RESTART: f64 = 5.0;
+
+/// What ended within one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Answered in good time.
+    pub(super) good: u32,
+    /// Answered late, or refused as too much.
+    pub(super) late: u32,
+    /// Not answered, and given up late.
+    pub(super) lost: u32,
+    /// Failed in good time, which says nothing about the load.
+    pub(super) failed: u32,
+    /// The most that were in progress at once.
+    pub(super) peak: u32,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.good = self.good.saturating_add(other.good);
+        self.late = self.late.saturating_add(other.late);
+        self.lost = self.lost.saturating_add(other.lost);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.peak = self.peak.max(other.peak);
+    }
+
+    fn all(&self) -> u32 {
+        self.judged().saturating_add(self.failed)
+    }
+
+    /// Those that say something about the load.
+    fn judged(&self) -> u32 {
+        self.good.saturating_add(self.bad())
+    }
+
+    fn bad(&self) -> u32 {
+        self.late.saturating_add(self.lost)
+    }
+
+    fn more_bad_than(&self, share: f64) -> bool {
+        f64::from(self.bad()) > f64::from(self.judged()) * share
+    }
+}
+
+/// Why a limit has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Most calls were answered late, given up late, or refused as too much.
+    Overload,
+    /// Calls were answered in good time, and the limit was made use of.
+    Growth,
+    /// None was answered: only few are sent until one is.
+    Outage,
+    /// The settings were changed.
+    Settings,
+}
+
+/// A limit, and the window that it is judged by next.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    /// Not whole, so that small limits grow too.
+    limit: f64,
+    /// Up to here it doubles: as far as it was before an outage, and without end before it was first cut.
+    known: f64,
+    since: Duration,
+    counts: Counts,
+    cutting: bool,
+}
+
+impl Limiter {
+    pub(super) fn new(settings: &AdaptiveLimitSettings, now: Duration) -> Self {
+        let mut limiter = Self {
+            limit: f64::from(settings.initial),
+            known: f64::INFINITY,
+            since: now,
+            counts: Counts::default(),
+            cutting: false,
+        };
+        limiter.clamp(settings);
+        limiter
+    }
+
+    /// How many calls may be in progress.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit as u32
+    }
+
+    /// Whether the last window that could be judged was an overload.
+    pub(super) fn is_cutting(&self) -> bool {
+        self.cutting
+    }
+
+    /// When the window is over.
+    pub(super) fn window_end(&self, settings: &AdaptiveLimitSettings) -> Duration {
+        self.since.saturating_add(settings.deadline / WINDOWS)
+    }
+
+    /// Brings the limit to between the lowest and the highest.
+    pub(super) fn clamp(&mut self, settings: &AdaptiveLimitSettings) {
+        self.limit = self.limit.clamp(f64::from(settings.min), f64::from(settings.max));
+    }
+
+    /// Judges what has ended by now. Where that is too little, the window goes on.
+    pub(super) fn judge(&mut self, now: Duration, counts: Counts, settings: &AdaptiveLimitSettings) -> Option<Cause> {
+        self.counts.add(counts);
+        let (window, length) = (self.counts, now.saturating_sub(self.since));
+        let enough = window.all() >= FEWEST;
+        // What so few calls tell is of long ago.
+        if enough || length >= settings.deadline.saturating_mul(2) {
+            (self.since, self.counts) = (now, Counts::default());
+        }
+        if !enough {
+            return None;
+        }
+        let before = self.limit();
+        let cause = self.decide(window, length, settings);
+        self.clamp(settings);
+        cause.filter(|_| self.limit() != before)
+    }
+
+    fn decide(&mut self, window: Counts, length: Duration, settings: &AdaptiveLimitSettings) -> Option<Cause> {
+        // Of a limit that is not made use of, a part would be no cut.
+        let used = self.limit.min(f64::from(window.peak.max(1)));
+        self.cutting = false;
+        if window.good == 0 && window.late == 0 {
+            if self.limit > RESTART {
+                self.known = self.known.min(used);
+                self.limit = RESTART;
+            }
+            return Some(Cause::Outage);
+        }
+        if window.more_bad_than(OVERLOAD) {
+            self.cutting = true;
+            self.limit = match settings.algorithm {
+                Algorithm::Deadline => {
+                    let rate = f64::from(window.judged()) / length.as_secs_f64();
+                    (rate * settings.slow().as_secs_f64()).clamp(CUT.0 * used, CUT.1 * used)
+                }
+                Algorithm::Aimd { decrease, .. } => used * decrease,
+            };
+            self.known = self.limit;
+            return Some(Cause::Overload);
+        }
+        if window.more_bad_than(HOLD) || f64::from(window.peak) < USED * self.limit {
+            return None;
+        }
+        let step = match settings.algorithm {
+            Algorithm::Deadline => (self.limit * GROWTH.0).max(GROWTH.1),
+            Algorithm::Aimd { increase, .. } => increase,
+        };
+        self.limit = (self.limit * 2.0).min(self.known).max(self.limit + step);
+        Some(Cause::Growth)
+    }
+}
+
+#[cfg(test)]
+mod tests;
