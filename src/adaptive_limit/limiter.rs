@@ -81,6 +81,10 @@ pub enum Cause {
     Settings,
 }
 
+fn window(settings: &AdaptiveLimitSettings) -> Duration {
+    settings.deadline / WINDOWS
+}
+
 /// A limit, and the window that it is judged by next.
 #[derive(Debug)]
 pub(super) struct Limiter {
@@ -89,6 +93,8 @@ pub(super) struct Limiter {
     /// Up to here it doubles: as far as it was before an outage, and without end before it was first cut.
     known: f64,
     since: Duration,
+    /// How long the window goes on.
+    until: Duration,
     counts: Counts,
     cutting: bool,
 }
@@ -99,6 +105,7 @@ impl Limiter {
             limit: f64::from(settings.initial),
             known: f64::INFINITY,
             since: now,
+            until: now.saturating_add(window(settings)),
             counts: Counts::default(),
             cutting: false,
         };
@@ -117,8 +124,8 @@ impl Limiter {
     }
 
     /// When the window is over.
-    pub(super) fn window_end(&self, settings: &AdaptiveLimitSettings) -> Duration {
-        self.since.saturating_add(settings.deadline / WINDOWS)
+    pub(super) fn window_end(&self) -> Duration {
+        self.until
     }
 
     /// Brings the limit to between the lowest and the highest.
@@ -126,9 +133,10 @@ impl Limiter {
         self.limit = self.limit.clamp(f64::from(settings.min), f64::from(settings.max));
     }
 
-    /// Judges what has ended by now. Where that is too little, the window goes on.
+    /// Judges what has ended by now. Where that is too little, the window goes on for another one.
     pub(super) fn judge(&mut self, now: Duration, counts: Counts, settings: &AdaptiveLimitSettings) -> Option<Cause> {
         self.counts.add(counts);
+        self.until = now.saturating_add(window(settings));
         let (window, length) = (self.counts, now.saturating_sub(self.since));
         let enough = window.all() >= FEWEST;
         // What so few calls tell is of long ago.
@@ -167,7 +175,8 @@ impl Limiter {
             self.known = self.limit;
             return Some(Cause::Overload);
         }
-        if window.more_bad_than(HOLD) || f64::from(window.peak) < USED * self.limit {
+        let well = window.good > window.all() / 2 && !window.more_bad_than(HOLD);
+        if !well || f64::from(window.peak) < USED * self.limit {
             return None;
         }
         let step = match settings.algorithm {

@@ -60,8 +60,8 @@
 //! late + lost over 6/10 of all but the failed    limit = calls that end in a slow call's time,
 //!                                                between 3/10 and 8/10 of those that were in progress
 //! neither good nor late ones                     at most 5, until something is answered
-//! late + lost at most 1/10, limit in use         twice the limit up to where it was before an outage (or until it is cut
-//!                                                for the first time), then a tenth more
+//! late + lost at most 1/10, most calls good,     twice the limit up to where it was before an outage (or until it is cut
+//! and the limit in use                           for the first time), then a tenth more
 //! otherwise                                      as it is
 //! ```
 //!

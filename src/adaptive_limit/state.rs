@@ -60,7 +60,7 @@ impl State {
         let places = BulkheadLayer::refusing(name, place_settings(&limiter, &settings), RejectedKind::LimitReached);
         let shared = Shared {
             places: places.handle(),
-            window_end: AtomicU64::new(nanos(limiter.window_end(&settings))),
+            window_end: AtomicU64::new(nanos(limiter.window_end())),
             settings: Live::new(settings),
             limiter: Mutex::new(limiter),
             counts: Default::default(),
@@ -127,7 +127,7 @@ impl Shared {
     #[cold]
     fn judge(&self, now: Duration) {
         self.update(|limiter, settings| {
-            if now < limiter.window_end(settings) {
+            if now < limiter.window_end() {
                 // Somebody else has been here.
                 return None;
             }
@@ -160,7 +160,7 @@ impl Shared {
         let from = limiter.limit();
         let cause = step(&mut limiter, &settings);
         let to = limiter.limit();
-        self.window_end.store(nanos(limiter.window_end(&settings)), Ordering::Relaxed);
+        self.window_end.store(nanos(limiter.window_end()), Ordering::Relaxed);
         let Some(cause) = cause else { return };
         // Those that are let in are woken later: a waker is foreign code.
         let wake = self.places.replace(place_settings(&limiter, &settings));

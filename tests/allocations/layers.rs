@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use steadfast::{
+    adaptive_limit::{AdaptiveLimit, AdaptiveLimitLayer},
     backoff::Backoff,
     boundary::BoundaryLayer,
     bulkhead::{Bulkhead, BulkheadLayer},
@@ -31,6 +32,10 @@ pub(crate) fn breaker() -> CircuitBreakerLayer {
 
 pub(crate) fn bulkhead() -> BulkheadLayer {
     Bulkhead::builder(2).name(name("bulkhead")).max_waiting(5).build().unwrap()
+}
+
+pub(crate) fn adaptive_limit() -> AdaptiveLimitLayer {
+    AdaptiveLimit::builder(Duration::from_secs(1)).name(name("limit")).max(2).max_waiting(5).build().unwrap()
 }
 
 /// Delays half of all calls.

@@ -8,7 +8,10 @@ use tower::{Layer, ServiceExt};
 use crate::{
     CALLS, Foreign, Typed, assert_free, counted,
     inner::Inner,
-    layers::{breaker, bulkhead, chaos, cycles, fallback, fallback_service, name, rate_limit, retry, stack, timeout},
+    layers::{
+        adaptive_limit, breaker, bulkhead, chaos, cycles, fallback, fallback_service, name, rate_limit, retry, stack,
+        timeout,
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -24,6 +27,7 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("fallback to a value", &fallback).await;
     assert_free("fallback to a service", &to_service).await;
     assert_free("bulkhead", &bulkhead()).await;
+    assert_free("adaptive limit", &adaptive_limit()).await;
     assert_free("rate limit", &rate_limit()).await;
     assert_free("rate limit in cycles", &cycles()).await;
     assert_free("boundary", &BoundaryLayer).await;

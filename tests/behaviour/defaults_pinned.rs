@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use steadfast::{
+    adaptive_limit::AdaptiveLimitSettings,
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerSettings},
     fallback::Fallback,
     retry::{Budget, Retry, RetryLayer, RetrySettings},
@@ -50,6 +51,13 @@ CircuitBreakerSettings {
         assert_eq!(layer.handle().name().as_str(), "circuit_breaker");
         assert_eq!(layer.handle().settings(), CircuitBreakerSettings::default());
     }
+}
+
+#[test]
+fn the_defaults_of_an_adaptive_limit_are_pinned() {
+    let pinned = "AdaptiveLimitSettings { deadline: 3s, algorithm: Deadline, slow_after: 0.5, initial: 50, min: 1, max: 10000, \
+                  max_waiting: 1000, max_wait: 0.6, order: Lifo }";
+    assert_eq!(format!("{:?}", AdaptiveLimitSettings::new(Duration::from_secs(3))), pinned);
 }
 
 #[test]

@@ -129,6 +129,9 @@ contract! {
     fallback_to_a_service: [FallbackLayer] fallback_service, fallback_service_of_what_is_not_clone, fallback, Rejected;
     bulkhead: [BulkheadLayer] bulkhead, bulkhead, bulkhead, Rejected;
     bulkhead_with_a_queue: [BulkheadLayer] bulkhead_with_queue, bulkhead_with_queue, bulkhead, Rejected;
+    adaptive_limit: [AdaptiveLimitLayer] adaptive_limit, adaptive_limit, adaptive_limit, Rejected;
+    adaptive_limit_that_waits: [AdaptiveLimitLayer]
+        adaptive_limit_that_waits, adaptive_limit_that_waits, adaptive_limit, Rejected;
     rate_limit: [RateLimitLayer] rate_limit, rate_limit, rate_limit, Rejected;
     shared_rate_limit: [SharedRateLimitLayer]
         shared_rate_limit, shared_rate_limit, shared_rate_limit, Rejected;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use steadfast::{
     RejectedKind,
+    adaptive_limit::AdaptiveLimitLayer,
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
     circuit_breaker::{CircuitBreakerLayer, State},
@@ -111,6 +112,25 @@ pub(crate) async fn bulkhead(new: fn() -> BulkheadLayer) {
     assert_eq!((handle.snapshot().running, new().handle().snapshot().running), (1, 0), "another layer has its own");
     drop(permit);
     made_before.oneshot(Request(1)).await.unwrap();
+}
+
+/// One limit, found by all of them together.
+pub(crate) async fn adaptive_limit(new: fn() -> AdaptiveLimitLayer) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    handle.change(|settings| (settings.min, settings.max) = (20, 20)).unwrap();
+    handle.change(|settings| settings.min = 1).unwrap();
+    // Nothing but failures, by each of them, and more after the window is over.
+    let failing = || Mock::new([], Act::new(End::Fail).taking(WAIT));
+    for pause in [Duration::ZERO, LIMIT] {
+        clock::sleep(pause).await;
+        for _ in 0..2 {
+            by_all(&layer, &failing()).await;
+        }
+    }
+    // From 50 to 20 by hand, and to 5 by what has failed.
+    assert_eq!((layer.handle().limit(), layer.handle().snapshot().lowered), (5, 2));
+    assert!(new().handle().limit() != 5, "another layer has a limit of its own");
 }
 
 /// One count of calls.

@@ -12,6 +12,7 @@ use std::{
 
 use steadfast::{
     DefaultClassify, IntoLayerError,
+    adaptive_limit::{AdaptiveLimit, AdaptiveLimitLayer},
     backoff::Backoff,
     boundary::BoundaryLayer,
     bulkhead::{Bulkhead, BulkheadLayer},
@@ -106,6 +107,15 @@ pub(crate) fn bulkhead_with_queue<E>() -> BulkheadLayer {
     Bulkhead::builder(1).max_waiting(10).max_wait(LIMIT).build().unwrap()
 }
 
+pub(crate) fn adaptive_limit<E>() -> AdaptiveLimitLayer {
+    AdaptiveLimit::builder(LIMIT).build().unwrap()
+}
+
+/// One at a time, so that whoever comes second waits.
+pub(crate) fn adaptive_limit_that_waits<E>() -> AdaptiveLimitLayer {
+    AdaptiveLimit::builder(LIMIT).max(1).max_wait(1.0).build().unwrap()
+}
+
 pub(crate) fn rate_limit<E>() -> RateLimitLayer {
     RateLimit::builder(1000, Duration::from_secs(1)).burst(1000).max_wait(LIMIT).build().unwrap()
 }
@@ -180,10 +190,10 @@ pub(crate) fn ready<E>() -> ReadyLayer {
 /// All of them, the outermost first.
 pub(crate) type Stack<E> = (ToService<E>, TimeoutLayer, RetryLayer, CircuitBreakerLayer, Protection);
 /// Those that take requests of any kind.
-type Protection = (BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer, ChaosLayer);
+type Protection = (AdaptiveLimitLayer, BulkheadLayer, RateLimitLayer, ReadyLayer, BoundaryLayer, ChaosLayer);
 
 fn protection<E>() -> Protection {
-    (bulkhead::<E>(), rate_limit::<E>(), ready::<E>(), boundary::<E>(), chaos::<E>())
+    (adaptive_limit::<E>(), bulkhead::<E>(), rate_limit::<E>(), ready::<E>(), boundary::<E>(), chaos::<E>())
 }
 
 pub(crate) fn stack<E>() -> Stack<E> {

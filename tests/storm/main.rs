@@ -5,6 +5,7 @@ mod carried;
 mod check;
 mod drawn;
 mod input;
+mod limits;
 mod loads;
 mod mechanisms;
 mod oracle;

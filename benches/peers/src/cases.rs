@@ -14,6 +14,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use steadfast::{
+    adaptive_limit::AdaptiveLimit,
     bulkhead::Bulkhead,
     chaos::Chaos,
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
@@ -44,6 +45,8 @@ pub(crate) const NAMES: &[&str] = &[
     "bulkhead, uncontended",
     "bulkhead, refused",
     "tower concurrency limit, uncontended",
+    "adaptive limit, ready at once",
+    "adaptive limit, pending once",
     "rate limit, admitted",
     "rate limit, refused",
     "rate limit of cycles, admitted",
@@ -190,6 +193,7 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             .service(inner)
     };
     let chaos = |on| Chaos::builder().name("inventory").hangs(1e-9).enabled(on).seed(1).build().expect("settings");
+    let adaptive = || AdaptiveLimit::builder(second).name("inventory").build().expect("settings");
     let bulkhead = || Bulkhead::builder(25).name("inventory").build().expect("settings");
     // More than are ever asked for, or one in a day.
     let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
@@ -247,6 +251,8 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             let _permits: Vec<_> = (0..25).map(|_| layer.handle().try_acquire().expect("a place")).collect();
             measure!(layered.layer(layer).service(ready))
         }
+        "adaptive limit, ready at once" => measure!(layered.layer(adaptive()).service(ready)),
+        "adaptive limit, pending once" => measure!(layered.layer(adaptive()).service(pending)),
         "tower concurrency limit, uncontended" => measure!(layered.concurrency_limit(25).service(ready)),
         "rate limit, admitted" => measure!(layered.layer(rate(plenty, plenty, second, Mode::Smooth)).service(ready)),
         "rate limit, refused" => measure!(layered.layer(rate(1, 1, day, Mode::Smooth)).service(ready)),
