@@ -6,10 +6,11 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
 
-/// What was missed, what was said, and the files.
+/// What was missed, what was said, how much was run, and the files.
 struct Told {
     missed: Result<Vec<String>, String>,
     said: String,
+    runs: usize,
     folder: PathBuf,
 }
 
@@ -32,7 +33,7 @@ fn storm(folder: &str, line: &str) -> Told {
     let arguments = Arguments::try_parse_from(["storm"].into_iter().chain(words.split(' '))).unwrap();
     let mut output = Output::new(folder.clone(), jobs::threads(arguments.threads));
     let missed = obey(&arguments.command, &mut output).map_err(|problem| problem.to_string());
-    Told { missed, said: output.said, folder }
+    Told { missed, said: output.said, runs: output.runs, folder }
 }
 
 #[test]
@@ -90,6 +91,17 @@ fn the_commands_of_the_readmes_are_understood() {
             assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
         }
     }
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_a_problem_before_anything_is_run() {
+    let path = std::env::temp_dir().join(format!("storm-{}-no-folder", std::process::id()));
+    fs::write(&path, "").unwrap();
+    let told = storm("no-folder", "suite --seeds 1 --scenario flap");
+    fs::remove_file(&path).unwrap();
+    let problem = told.missed.as_ref().unwrap_err();
+    assert!(problem.starts_with(&format!("{}: `--out`: ", path.display())), "{problem}");
+    assert_eq!((told.runs, told.said.as_str()), (0, ""));
 }
 
 #[test]
