@@ -182,6 +182,20 @@ fn a_boundary_lies_between_a_good_value_and_a_bad_one() {
 }
 
 #[test]
+fn a_boundary_is_of_a_percentage_that_can_be_missed() {
+    let parse = |goodput: &str| {
+        Arguments::try_parse_from(["storm", "boundary", "--scenario", "steady", &format!("--goodput={goodput}")])
+    };
+    for allowed in ["0.5", "100"] {
+        assert!(parse(allowed).is_ok(), "{allowed}");
+    }
+    for refused in ["0", "-1", "100.1", "NaN", "inf", "much"] {
+        let problem = parse(refused).unwrap_err().to_string();
+        assert!(problem.contains("--goodput") && problem.contains("allowed: over 0, up to 100"), "{problem}");
+    }
+}
+
+#[test]
 fn the_better_of_two_stacks_is_marked() {
     let told = storm("compare", "compare none naive --seeds 1 --scenario zone_refuse --scenario metastable");
     let row = |name: &str| told.said.lines().find(|line| line.contains(name)).unwrap();
