@@ -179,6 +179,10 @@ fn a_boundary_lies_between_a_good_value_and_a_bad_one() {
     let told = storm("boundary", "boundary retry.max_attempts=1..8 --scenario brownout --seeds 1 --stack naive");
     let last = told.said.lines().last().unwrap();
     assert_eq!(last, "naive: goodput falls under 95 % between 2 and 1", "{}", told.said);
+    // It looks at the ends as they were given.
+    let told = storm("ends", "boundary faults.0.share=0.012345..0.54321 --scenario brownout --seeds 1 --stack none");
+    let looked: Vec<_> = told.said.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert_eq!(looked[..2], ["0.012345", "0.54321"], "{}", told.said);
 }
 
 #[test]
