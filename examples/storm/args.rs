@@ -134,7 +134,7 @@ pub(crate) struct Boundary {
     #[arg(default_value = "world.load.rate")]
     pub(crate) knob: String,
     /// The figure, in percent of the oracle
-    #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = percent)]
     pub(crate) goodput: f64,
     /// A listed scenario or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
@@ -173,4 +173,9 @@ pub(crate) struct Tune {
     /// So many settings are tried, of which the first third by chance
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub(crate) rounds: u32,
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let percent = text.parse().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    percent.ok_or("allowed: over 0, up to 100")
 }

@@ -112,8 +112,22 @@ impl Range {
     /// The value so far along the way, 0 to 1.
     pub(crate) fn at(&self, share: f64) -> Amount {
         let (from, to) = (self.from.number(), self.to.number());
-        let share = share.clamp(0.0, 1.0);
-        self.from.with(if self.log { from * (to / from).powf(share) } else { from + (to - from) * share })
+        match share {
+            ..=0.0 => self.from,
+            1.0.. => self.to,
+            _ => self.of(if self.log { from * (to / from).powf(share) } else { from + (to - from) * share }),
+        }
+    }
+
+    /// This number as a value: the ends are as they were given, and what is rounded does not get beyond them.
+    pub(crate) fn of(&self, number: f64) -> Amount {
+        let beyond = |number: f64| match number {
+            _ if number <= self.from.number() => Some(self.from),
+            _ if number >= self.to.number() => Some(self.to),
+            _ => None,
+        };
+        let rounded = self.from.with(number);
+        beyond(number).or_else(|| beyond(rounded.number())).unwrap_or(rounded)
     }
 
     /// All values, each once.
@@ -141,6 +155,16 @@ mod tests {
         assert_eq!(values("a=1ms..4s:log:3"), ["1ms", "63ms", "4s"]);
         assert_eq!(values("a=1..3"), ["1", "2", "3"], "each once");
         assert_eq!(values("a=100ms..900ms").len(), 9);
+    }
+
+    #[test]
+    fn the_ends_are_as_they_were_given() {
+        assert_eq!(values("a=1us..3.3333ms:2"), ["1us", "3333300ns"]);
+        assert_eq!(values("a=1.23456..7.65432:3"), ["1.23456", "4.444", "7.65432"]);
+        assert_eq!(values("a=1.23456..7.65432:2:log"), ["1.23456", "7.65432"]);
+        // What is between them is rounded, but to nothing that was not asked for.
+        assert_eq!(values("a=12.4ms..12.6ms:5"), ["12400us", "12600us"]);
+        assert_eq!(values("a=1.00001..1.00002:3"), ["1.00001", "1.00002"]);
     }
 
     #[test]

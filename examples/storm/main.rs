@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 
 /// What was missed, if anything was.
 fn obey(command: &Command, output: &mut Output) -> Result<Vec<String>, Problem> {
+    output.prepare()?;
     match command {
         Command::Suite(args) => command::suite(args, output),
         Command::Run(args) => command::run(args, output),

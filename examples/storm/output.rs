@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Output {
     folder: PathBuf,
     threads: usize,
-    runs: usize,
+    pub(crate) runs: usize,
     files: usize,
     /// What was said, instead of saying it.
     #[cfg(test)]
@@ -40,6 +40,12 @@ impl Output {
             #[cfg(test)]
             said: String::new(),
         }
+    }
+
+    /// Makes the folder: what cannot be written is to be known before anything is run.
+    pub(crate) fn prepare(&self) -> Result<(), Problem> {
+        fs::create_dir_all(&self.folder)
+            .map_err(|error| Problem::new("--out", error.to_string()).of(&self.folder.display().to_string()))
     }
 
     /// To standard output. Who reads only the beginning is no mistake.
@@ -72,7 +78,7 @@ impl Output {
         let name: String =
             name.chars().map(|c| if c.is_alphanumeric() || "-_.+".contains(c) { c } else { '_' }).collect();
         let path = self.folder.join(name);
-        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, content));
+        let written = fs::write(&path, content);
         written.map_err(|error| Problem::new("", error.to_string()).of(&path.display().to_string()))?;
         self.files += 1;
         Ok(path.display().to_string())

@@ -6,10 +6,11 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
 
-/// What was missed, what was said, and the files.
+/// What was missed, what was said, how much was run, and the files.
 struct Told {
     missed: Result<Vec<String>, String>,
     said: String,
+    runs: usize,
     folder: PathBuf,
 }
 
@@ -32,7 +33,7 @@ fn storm(folder: &str, line: &str) -> Told {
     let arguments = Arguments::try_parse_from(["storm"].into_iter().chain(words.split(' '))).unwrap();
     let mut output = Output::new(folder.clone(), jobs::threads(arguments.threads));
     let missed = obey(&arguments.command, &mut output).map_err(|problem| problem.to_string());
-    Told { missed, said: output.said, folder }
+    Told { missed, said: output.said, runs: output.runs, folder }
 }
 
 #[test]
@@ -90,6 +91,17 @@ fn the_commands_of_the_readmes_are_understood() {
             assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
         }
     }
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_a_problem_before_anything_is_run() {
+    let path = std::env::temp_dir().join(format!("storm-{}-no-folder", std::process::id()));
+    fs::write(&path, "").unwrap();
+    let told = storm("no-folder", "suite --seeds 1 --scenario flap");
+    fs::remove_file(&path).unwrap();
+    let problem = told.missed.as_ref().unwrap_err();
+    assert!(problem.starts_with(&format!("{}: `--out`: ", path.display())), "{problem}");
+    assert_eq!((told.runs, told.said.as_str()), (0, ""));
 }
 
 #[test]
@@ -167,6 +179,24 @@ fn a_boundary_lies_between_a_good_value_and_a_bad_one() {
     let told = storm("boundary", "boundary retry.max_attempts=1..8 --scenario brownout --seeds 1 --stack naive");
     let last = told.said.lines().last().unwrap();
     assert_eq!(last, "naive: goodput falls under 95 % between 2 and 1", "{}", told.said);
+    // It looks at the ends as they were given.
+    let told = storm("ends", "boundary faults.0.share=0.012345..0.54321 --scenario brownout --seeds 1 --stack none");
+    let looked: Vec<_> = told.said.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert_eq!(looked[..2], ["0.012345", "0.54321"], "{}", told.said);
+}
+
+#[test]
+fn a_boundary_is_of_a_percentage_that_can_be_missed() {
+    let parse = |goodput: &str| {
+        Arguments::try_parse_from(["storm", "boundary", "--scenario", "steady", &format!("--goodput={goodput}")])
+    };
+    for allowed in ["0.5", "100"] {
+        assert!(parse(allowed).is_ok(), "{allowed}");
+    }
+    for refused in ["0", "-1", "100.1", "NaN", "inf", "much"] {
+        let problem = parse(refused).unwrap_err().to_string();
+        assert!(problem.contains("--goodput") && problem.contains("allowed: over 0, up to 100"), "{problem}");
+    }
 }
 
 #[test]

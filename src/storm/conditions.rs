@@ -240,6 +240,12 @@ impl Conditions {
         }
     }
 
+    /// For how long those wait who ask for this class.
+    pub(super) fn waits(&self, class: usize) -> Millis {
+        let world = &self.scenario.world;
+        millis(world.classes[class].deadline.unwrap_or(world.deadline))
+    }
+
     /// The request of this number, if it is made now.
     pub(super) fn request(&self, id: u64, now: Millis) -> super::Request {
         let classes = &self.scenario.world.classes;
@@ -249,14 +255,15 @@ impl Conditions {
             at < 0.0
         });
         let class = class.unwrap_or(classes.len() - 1);
+        let waits = self.waits(class);
         super::Request {
             id,
             client: self.draws.one_of(About::Client, id, 0, self.scenario.world.clients as usize) as u32,
             class: class as u16,
             priority: classes[class].priority,
             idempotent: classes[class].idempotent,
-            by: now + millis(self.scenario.world.deadline_of(class)),
-            waits: millis(self.scenario.world.deadline_of(class)) as u32,
+            by: now + waits,
+            waits: waits as u32,
             invalid: self.draws.unit(About::Invalid, id, 0) < self.invalid(now),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Request, Scenario, StormError,
-    conditions::{Conditions, Health, Millis, Up, millis},
+    conditions::{Conditions, Health, Millis, Up},
     draw::LONGEST,
 };
 
@@ -117,20 +117,18 @@ impl<'a> Oracle<'a> {
     }
 
     fn run(&mut self, arrivals: &[(Millis, Request)]) {
-        let request = |id: u64| arrivals[id as usize];
-        let deadline = |id: u64| request(id).1.by;
+        let request = |id: u64| arrivals[id as usize].1;
         while let Some(Reverse((now, event))) = self.events.pop() {
             match event {
                 Event::Look => {}
-                Event::Arrives(id) => {
-                    self.wait(deadline(id), Attempt { request: request(id).1, number: 1 });
-                }
+                Event::Arrives(id) => self.wait(Attempt { request: request(id), number: 1 }),
                 Event::Ends { backend, id, number, fails } => {
                     self.idle[backend] += 1;
-                    let in_time = now + self.conditions.ways(now).1 <= deadline(id);
+                    let request = request(id);
+                    let in_time = now + self.conditions.ways(now).1 <= request.by;
                     self.completed[backend] += u64::from(in_time);
                     if fails {
-                        self.wait(deadline(id), Attempt { request: request(id).1, number: number + 1 });
+                        self.wait(Attempt { request, number: number + 1 });
                     } else {
                         self.answered[id as usize] = in_time;
                     }
@@ -172,8 +170,9 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    fn wait(&mut self, deadline: Millis, attempt: Attempt) {
-        self.waiting[usize::from(attempt.request.class)].insert((deadline, attempt.request.id), attempt);
+    fn wait(&mut self, attempt: Attempt) {
+        let Request { by, id, class, .. } = attempt.request;
+        self.waiting[usize::from(class)].insert((by, id), attempt);
     }
 
     /// The earliest deadline for which there is likely to be time. Where not even a request that has just come has so
@@ -184,7 +183,7 @@ impl<'a> Oracle<'a> {
         let takes = usable.mean * (LIKELY.0 * usable.factor + LIKELY.1);
         let likely = |class: usize| {
             let takes = ((takes * world.classes[class].work) as Millis).min(LONGEST);
-            let most = (millis(world.deadline_of(class)).saturating_sub(there + back) * 3 / 4).max(1);
+            let most = (self.conditions.waits(class).saturating_sub(there + back) * 3 / 4).max(1);
             now + back + if at_best { takes.min(most) } else { takes }
         };
         let first = |(class, waiting): (usize, &BTreeMap<_, _>)| {

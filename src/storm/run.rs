@@ -11,7 +11,7 @@ use tower::Service;
 
 use super::{
     Load, Report, Request, Response, Scenario, Status, StormError, Upstream, Work,
-    conditions::{Conditions, Millis, millis},
+    conditions::{Conditions, Millis},
     draw::About,
     net::Net,
     oracle::oracle,
@@ -250,9 +250,8 @@ where
 }
 
 fn longest_deadline(net: &Net) -> Millis {
-    let world = &net.conditions.scenario.world;
-    let deadlines = (0..world.classes.len()).map(|class| millis(world.deadline_of(class)));
-    deadlines.max().unwrap_or_default()
+    let classes = 0..net.conditions.scenario.world.classes.len();
+    classes.map(|class| net.conditions.waits(class)).max().unwrap_or_default()
 }
 
 /// A user, up to the answer or until the deadline is over.

@@ -140,10 +140,6 @@ impl World {
         let all: f64 = self.classes.iter().map(|class| class.share).sum();
         self.classes.iter().map(|class| class.share * class.work).sum::<f64>() / all
     }
-
-    pub(super) fn deadline_of(&self, class: usize) -> Duration {
-        self.classes[class].deadline.unwrap_or(self.deadline)
-    }
 }
 
 impl Backend {

@@ -133,20 +133,28 @@ pub(crate) async fn adaptive_limit(new: fn() -> AdaptiveLimitLayer) {
     assert!(new().handle().limit() != 5, "another layer has a limit of its own");
 }
 
+fn three_an_hour(rate: &mut RateLimitSettings) {
+    (rate.period, rate.burst, rate.max_wait) = (Duration::from_secs(3600), 3, Duration::ZERO);
+}
+
+/// One is let through before, two of those by all, and then none.
+async fn three_in_all<L: Over<Mock<Fault>, Fault>>(layer: &L, made_before: L::Service) {
+    made_before.clone().oneshot(Request(1)).await.unwrap();
+    let inner = Mock::answering();
+    assert_eq!(by_all(layer, &inner).await.iter().filter(|outcome| outcome.is_ok()).count(), 2);
+    let outcome = made_before.oneshot(Request(1)).await;
+    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((rejected.kind(), inner.calls()), (RejectedKind::RateLimited, 2));
+}
+
 /// One count of calls.
 pub(crate) async fn rate_limit(new: fn() -> RateLimitLayer) {
     let layer = new();
     let handle = layer.clone().handle();
     let made_before = layer.layer(Mock::<Fault>::answering());
-    let hour = Duration::from_secs(3600);
-    handle.change(|settings| (settings.period, settings.burst, settings.max_wait) = (hour, 3, Duration::ZERO)).unwrap();
-    made_before.clone().oneshot(Request(1)).await.unwrap();
-    let inner = Mock::answering();
-    assert_eq!(by_all(&layer, &inner).await.iter().filter(|outcome| outcome.is_ok()).count(), 2);
-    let outcome = made_before.oneshot(Request(1)).await;
-    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(rejected.kind(), RejectedKind::RateLimited);
-    assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
+    handle.change(three_an_hour).unwrap();
+    three_in_all(&layer, made_before).await;
+    assert_eq!(layer.handle().snapshot().refused, 5);
     assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
 }
 
@@ -187,16 +195,9 @@ pub(crate) async fn shared_rate_limit_alone(new: fn() -> SharedRateLimitLayer<Al
     let layer = new();
     let handle = layer.clone().handle();
     let made_before = layer.layer(Mock::<Fault>::answering());
-    let hour = Duration::from_secs(3600);
-    let edit = |rate: &mut RateLimitSettings| (rate.period, rate.burst, rate.max_wait) = (hour, 3, Duration::ZERO);
-    handle.change(|settings| edit(&mut settings.rate)).unwrap();
-    made_before.clone().oneshot(Request(1)).await.unwrap();
-    let inner = Mock::answering();
-    assert_eq!(by_all(&layer, &inner).await.iter().filter(|outcome| outcome.is_ok()).count(), 2);
-    let outcome = made_before.oneshot(Request(1)).await;
-    let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(rejected.kind(), RejectedKind::RateLimited);
-    assert_eq!((inner.calls(), layer.handle().snapshot().refused), (2, 5));
+    handle.change(|settings| three_an_hour(&mut settings.rate)).unwrap();
+    three_in_all(&layer, made_before).await;
+    assert_eq!(layer.handle().snapshot().refused, 5);
     assert_eq!((handle.snapshot().went_away, handle.snapshot().local_calls), (1, 8), "one found out for all");
     assert_eq!(new().handle().snapshot().refused, 0, "another layer has a state of its own");
 }

@@ -77,6 +77,10 @@ fn a_network_that_takes_most_of_the_deadline_is_allowed_for() {
     (steady.world.deadline, steady.world.network) = (Duration::from_millis(200), Duration::from_millis(100));
     let (goodput, oracle) = is_reached(&steady);
     assert!(goodput > 95.0 && oracle > 0.95, "{goodput} {oracle}");
+    // Where it leaves two and a half means, those are what can be counted on.
+    steady.world.deadline = Duration::from_millis(150);
+    let (goodput, oracle) = is_reached(&steady);
+    assert!(goodput > 90.0 && oracle > 0.9, "{goodput} {oracle}");
 }
 
 #[test]
@@ -84,12 +88,15 @@ fn the_fastest_backend_is_known_wherever_it_stands() {
     let mut steady = Scenario::named("steady").unwrap();
     steady.window.end = Duration::from_secs(20);
     steady.world.load = Load::Poisson { rate: 100.0 };
-    let mut slow = Backend::default();
-    slow.service = ServiceTime::Fixed(Duration::from_millis(700));
-    steady.world.backends = vec![slow.clone(), Backend::default(), slow];
-    let (_, oracle) = is_reached(&steady);
-    steady.world.backends.swap(0, 1);
-    assert!(oracle > 0.99 && oracle == is_reached(&steady).1, "{oracle}");
+    // In time, and too slow for anything to be.
+    for takes in [700, 1200] {
+        let mut slow = Backend::default();
+        slow.service = ServiceTime::Fixed(Duration::from_millis(takes));
+        steady.world.backends = vec![slow.clone(), Backend::default(), slow];
+        let (_, oracle) = is_reached(&steady);
+        steady.world.backends.swap(0, 1);
+        assert!(oracle > 0.99 && oracle == is_reached(&steady).1, "{takes}: {oracle}");
+    }
 }
 
 #[test]

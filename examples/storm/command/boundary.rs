@@ -32,8 +32,9 @@ pub(crate) fn boundary(args: &Boundary, output: &mut Output) -> Done {
             None => present(stack, &scenario, path)?,
         };
         output.say(&format!("{} in {}: {path}", stack.name, scenario.name));
+        let amount = |number: f64| range.as_ref().map_or_else(|| from.with(number), |range| range.of(number));
         let mut probe = |number: f64| -> Result<Option<bool>, Problem> {
-            let amount = from.with(number);
+            let amount = amount(number);
             // A value that cannot be is the end of the way, not a mistake of who asked.
             let Ok((stack, scenario)) = turned(stack, &scenario, path, amount) else { return Ok(None) };
             let pair = (stack.candidate()?.into(), Arc::new(scenario));
@@ -64,7 +65,7 @@ pub(crate) fn boundary(args: &Boundary, output: &mut Output) -> Done {
             continue;
         };
         let edge = bisect(edge, NEAR, next_to, |at| probe(at).map(|good| good.unwrap_or(false)))?;
-        let (good, bad) = (from.with(edge.good), from.with(edge.bad));
+        let (good, bad) = (amount(edge.good), amount(edge.bad));
         output.say(&format!("{}: goodput falls under {goodput} % between {good} and {bad}", stack.name));
     }
     Ok(Vec::new())
