@@ -1,4 +1,4 @@
-//! Resilience patterns as tower middleware: circuit breaker, bulkhead, rate limiter, retry with a budget,
+//! Resilience patterns as tower middleware: circuit breaker, bulkhead, adaptive limit, rate limiter, retry with a budget,
 //! timeout and deadline, fallback, chaos.
 //!
 //! # Which layer goes where
@@ -11,7 +11,7 @@
 //! | 3 | [`retry`] | each attempt passes all that follows; waits for what the breaker says |
 //! | 4 | [`circuit_breaker`] | sees every attempt; a refusal costs nothing |
 //! | 5 | [`timeout`]: one attempt (optional) | its end is a failure that the breaker counts |
-//! | 6 | [`bulkhead`] | a hung call is ended above it and gives its place back; its refusals are no evidence for the breaker |
+//! | 6 | [`adaptive_limit`], or [`bulkhead`] | a hung call is ended above it and gives its place back; its refusals are no evidence for the breaker |
 //! | 7 | [`rate_limit`] | counts only what is really sent |
 //! | 8 | `map_err(Error::Inner)` | chooses the error type of the stack |
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |

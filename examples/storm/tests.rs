@@ -149,7 +149,7 @@ fn a_run_is_told_as_text_csv_and_picture() {
     let mut lines = csv.lines();
     assert_eq!(
         lines.next(),
-        Some("second,offered,goodput,oracle,attempts,bulkhead running,bulkhead waiting,breaker open,retry tokens")
+        Some("second,offered,goodput,oracle,attempts,adaptive_limit,adaptive_limit waiting,breaker open,retry tokens")
     );
     assert_eq!(lines.count(), 70);
     assert!(told.file("zone_refuse-steadfast.svg").contains("prefers-color-scheme: dark"));

@@ -87,6 +87,17 @@ abandoned = "failure"
 overloaded_is_failure = false
 ramp = "2s"
 [[layers]]
+kind = "adaptive_limit"
+algorithm = "aimd"
+slow_after = 0.4
+initial = 20
+min = 2
+max = 100
+max_waiting = 10
+max_wait = 0.5
+order = "fifo"
+
+[[layers]]
 kind = "bulkhead"
 max_concurrent = 10
 max_waiting = 5
@@ -110,8 +121,15 @@ total = "300ms"
     let scenario = steadfast::storm::Scenario::named("flap").unwrap();
     let report = plan.candidate().unwrap().run(&scenario, 1).unwrap();
     let names: Vec<_> = report.gauges.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), 4, "{names:?}");
-    for name in ["retry tokens", "breaker open", "bulkhead running", "bulkhead waiting"] {
+    assert_eq!(names.len(), 6, "{names:?}");
+    for name in [
+        "retry tokens",
+        "breaker open",
+        "bulkhead running",
+        "bulkhead waiting",
+        "adaptive_limit",
+        "adaptive_limit waiting",
+    ] {
         assert!(names.contains(&name), "{names:?}");
     }
 }
