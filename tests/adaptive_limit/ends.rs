@@ -46,6 +46,27 @@ async fn calls_that_are_dropped_late_lower_it_and_those_dropped_early_say_nothin
 }
 
 #[tokio::test(start_paused = true)]
+async fn failures_that_come_late_lower_it() {
+    for (takes, lowers) in [(SLOW, true), (FAST, false)] {
+        let layer = limit();
+        all(&layer, 1, (takes, End::Answer)).await;
+        all(&layer, 40, (takes, End::Failure)).await;
+        let limit = look(&layer).await;
+        assert_eq!(limit < 50, lowers, "failed after {takes:?}: {limit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_a_quarter_of_the_deadline() {
+    let layer = limit();
+    all(&layer, 50, (WINDOW - 3 * MS, End::Overload)).await;
+    all(&layer, 1, (MS, End::Overload)).await;
+    assert_eq!(layer.handle().limit(), 50);
+    all(&layer, 1, (2 * MS, End::Overload)).await;
+    assert!(layer.handle().limit() < 50);
+}
+
+#[tokio::test(start_paused = true)]
 async fn panics_that_come_late_lower_it_and_their_places_are_free_again() {
     let layer = limit();
     all(&layer, 1, (SLOW, End::Answer)).await;
