@@ -67,6 +67,7 @@ async fn a_call_waits_for_its_share_of_the_deadline_and_not_past_its_own() {
     pass(198 * MS).await;
     assert!(!waits.is_finished());
     pass(2 * MS).await;
+    assert!(waits.is_finished());
     assert!(waits.await.unwrap().unwrap_err().rejected().is_some());
     assert_eq!((layer.handle().snapshot().refused_waited, work.began()), (2, 1));
     hangs.abort();
