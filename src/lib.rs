@@ -46,6 +46,7 @@
 //! - **Errors.** A layer that ends a call makes a [`Rejected`]; the innermost service chooses the type that carries it
 //!   ([`IntoLayerError`]).
 //! - **Meaning.** A [`Classify`] says once what outcomes mean; a refusal by a layer below is never evidence.
+//! - **Our own stalls** are nobody's fault: what fails because the runtime stood still is not counted; see [`stall`].
 //! - **Settings** are checked in `build()`, and changed in place through a handle, keeping state.
 //! - **Time** is `tokio::time`, so paused time governs every wait and every window in tests.
 //! - **Names, handles, events**: see [`telemetry`].
@@ -93,6 +94,7 @@ pub mod retry;
 mod rng;
 mod run;
 mod settings;
+pub mod stall;
 #[cfg(feature = "storm")]
 pub mod storm;
 mod sync;

@@ -56,6 +56,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // Layers below judge the call as it ends: they must know by then that nobody polled it in time.
+        if let TimerProj::Set(timer) = this.timer.as_mut().project() {
+            timer.notice();
+        }
         let inner = this.inner.as_mut().as_pin_mut().expect("polled after it was ready");
         if let Poll::Ready(outcome) = this.limit.enter(|| inner.poll(cx)) {
             return Poll::Ready(outcome.map_err(IntoLayerError::into_layer_error));
