@@ -17,7 +17,7 @@
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
 //!
 //! [`ready`] goes above services of others that wait in `poll_ready`, and [`chaos`], for rehearsals, just above the client.
-//! [`Run`] runs code that is no service under any of these.
+//! [`Run`] runs code that is no service under any of these. [`degradation`] is no layer: code asks it before optional work.
 //!
 //! ```
 //! use std::time::Duration;
@@ -83,6 +83,7 @@ pub mod chaos;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod context;
+pub mod degradation;
 mod error;
 pub mod fallback;
 mod keyed;

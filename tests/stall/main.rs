@@ -165,6 +165,23 @@ fn a_stall_over_attempts_with_a_timeout_opens_no_breaker_and_spends_no_budget() 
 }
 
 #[test]
+fn failures_of_a_client_in_a_stall_are_excused_by_the_deadline_above_them() {
+    let upstream = Upstream::start();
+    let http = reqwest::Client::builder().no_proxy().timeout(SECOND).build().unwrap();
+    one_thread().block_on(async {
+        let breaker = breaker().build().unwrap();
+        // The client gives up by itself, so the deadline is not what ends the call.
+        let stack = ServiceBuilder::new()
+            .layer(Timeout::builder(SECOND).build().unwrap())
+            .layer(breaker.clone())
+            .service(inner(upstream.client(http)));
+        let counts = through_a_stall(stack, block_this_thread()).await;
+        never_opened(&breaker.handle(), &counts);
+        assert!(Counts::get(&counts.failed) >= 8, "{counts:?}");
+    });
+}
+
+#[test]
 fn a_stall_of_all_workers_opens_no_breaker_and_spends_no_budget() {
     let upstream = Upstream::start();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
