@@ -99,6 +99,13 @@ impl Sleep {
         }
     }
 
+    /// As [`notice`](Self::notice), for one that is dropped: its end may be over without anybody having seen to it.
+    pub(crate) fn give_up(self: Pin<&mut Self>) {
+        if self.pending {
+            self.seen(true);
+        }
+    }
+
     #[inline]
     fn seen(self: Pin<&mut Self>, elapsed: bool) {
         let this = self.project();

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use pin_project::pin_project;
+use pin_project::{pin_project, pinned_drop};
 
 use super::layer::Shared;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 
 /// The response future of a [`Timeout`](super::Timeout). Dropping it drops the call; so does the end of its time,
 /// before the error is returned.
-#[pin_project]
+#[pin_project(PinnedDrop)]
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<F> {
@@ -36,7 +36,7 @@ pub struct ResponseFuture<F> {
 enum Timer {
     /// The call has not had to wait yet.
     Unset,
-    /// Beyond what the clock can express.
+    /// Beyond what the clock can express; or the call has ended.
     Never,
     Set(#[pin] Sleep),
 }
@@ -62,6 +62,7 @@ where
         }
         let inner = this.inner.as_mut().as_pin_mut().expect("polled after it was ready");
         if let Poll::Ready(outcome) = this.limit.enter(|| inner.poll(cx)) {
+            this.timer.set(Timer::Never);
             return Poll::Ready(outcome.map_err(IntoLayerError::into_layer_error));
         }
         if let TimerProj::Unset = this.timer.as_mut().project() {
@@ -77,5 +78,15 @@ where
             return Poll::Ready(Err(this.shared.timed_out().into()));
         }
         Poll::Pending
+    }
+}
+
+#[pinned_drop]
+impl<F> PinnedDrop for ResponseFuture<F> {
+    fn drop(self: Pin<&mut Self>) {
+        // Not polled for long, and now dropped by somebody above: the layers below are about to judge that.
+        if let TimerProj::Set(timer) = self.project().timer.project() {
+            timer.give_up();
+        }
     }
 }

@@ -182,6 +182,30 @@ fn failures_of_a_client_in_a_stall_are_excused_by_the_deadline_above_them() {
 }
 
 #[test]
+fn calls_that_are_dropped_unpolled_after_a_stall_count_for_nothing() {
+    for stalled in [true, false] {
+        one_thread().block_on(async {
+            let breaker = breaker().build().unwrap();
+            let stack = ServiceBuilder::new()
+                .layer(Timeout::builder(SECOND / 2).build().unwrap())
+                .layer(breaker.clone())
+                .service(service_fn(|()| std::future::pending::<Result<(), BoxError>>()));
+            let calls: Vec<_> = (0..6).map(|_| tokio::spawn(stack.clone().oneshot(()))).collect();
+            sleep(SECOND / 10).await;
+            // As a server does with the calls of a client that has hung up meanwhile.
+            if stalled {
+                thread::sleep(SECOND);
+                calls.iter().for_each(tokio::task::JoinHandle::abort);
+            }
+            sleep(SECOND).await;
+            let snapshot = breaker.handle().snapshot();
+            let expected = if stalled { State::Closed } else { State::Open };
+            assert_eq!((snapshot.state, snapshot.failed), (expected, if stalled { 0 } else { 5 }), "{snapshot:?}");
+        });
+    }
+}
+
+#[test]
 fn a_stall_of_all_workers_opens_no_breaker_and_spends_no_budget() {
     let upstream = Upstream::start();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
