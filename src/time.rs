@@ -68,7 +68,7 @@ pub(crate) fn of_process(instant: Instant) -> Duration {
 
 /// A wait until an instant. Registers with the timer when first polled. Where its end is found late, the thread was
 /// stalled, and `stall` is told.
-#[pin_project::pin_project]
+#[pin_project::pin_project(PinnedDrop)]
 #[derive(Debug)]
 pub(crate) struct Sleep {
     #[pin]
@@ -99,11 +99,10 @@ impl Sleep {
         }
     }
 
-    /// As [`notice`](Self::notice), for one that is dropped: its end may be over without anybody having seen to it.
-    pub(crate) fn give_up(self: Pin<&mut Self>) {
-        if self.pending {
-            self.seen(true);
-        }
+    /// Nobody waits for it any more, with or without its end.
+    #[inline]
+    pub(crate) fn done(self: Pin<&mut Self>) {
+        *self.project().pending = false;
     }
 
     #[inline]
@@ -122,6 +121,17 @@ impl Future for Sleep {
         let poll = self.as_mut().project().sleep.poll(cx);
         self.seen(poll.is_ready());
         poll
+    }
+}
+
+#[pin_project::pinned_drop]
+impl PinnedDrop for Sleep {
+    /// Given up: its end may be over without anybody having seen to it.
+    #[inline]
+    fn drop(self: Pin<&mut Self>) {
+        if self.pending {
+            self.seen(true);
+        }
     }
 }
 

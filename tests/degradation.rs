@@ -16,7 +16,7 @@ use steadfast::{
     stall,
     telemetry::Received,
 };
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -149,7 +149,7 @@ async fn a_subscriber_hears_each_change_and_why_without_anybody_asking() {
     let (gauge, idle) = (Gauge::default(), Gauge::default());
     let shop = shop().source("idle", idle).source("queue", gauge.clone()).build().unwrap();
     let mut events = shop.subscribe();
-    let mut next = async || match events.recv().await {
+    let mut next = async || match timeout(60 * SECOND, events.recv()).await.expect("an event") {
         Some(Received::Event(DegradationEvent::LevelChanged(change))) => change,
         other => panic!("{other:?}"),
     };

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use pin_project::{pin_project, pinned_drop};
+use pin_project::pin_project;
 
 use super::layer::Shared;
 use crate::{
@@ -18,16 +18,17 @@ use crate::{
 
 /// The response future of a [`Timeout`](super::Timeout). Dropping it drops the call; so does the end of its time,
 /// before the error is returned.
-#[pin_project(PinnedDrop)]
+#[pin_project]
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<F> {
+    /// Dropped first: if nobody has polled the call for long, the layers below must know before they judge that.
+    #[pin]
+    timer: Timer,
     /// `None` once the time is over.
     #[pin]
     inner: Option<F>,
     limit: TimeLimit,
-    #[pin]
-    timer: Timer,
     shared: Arc<Shared>,
 }
 
@@ -36,14 +37,14 @@ pub struct ResponseFuture<F> {
 enum Timer {
     /// The call has not had to wait yet.
     Unset,
-    /// Beyond what the clock can express; or the call has ended.
+    /// Beyond what the clock can express.
     Never,
     Set(#[pin] Sleep),
 }
 
 impl<F> ResponseFuture<F> {
     pub(super) fn new(inner: F, limit: TimeLimit, shared: Arc<Shared>) -> Self {
-        Self { inner: Some(inner), limit, timer: Timer::Unset, shared }
+        Self { timer: Timer::Unset, inner: Some(inner), limit, shared }
     }
 }
 
@@ -62,7 +63,9 @@ where
         }
         let inner = this.inner.as_mut().as_pin_mut().expect("polled after it was ready");
         if let Poll::Ready(outcome) = this.limit.enter(|| inner.poll(cx)) {
-            this.timer.set(Timer::Never);
+            if let TimerProj::Set(timer) = this.timer.project() {
+                timer.done();
+            }
             return Poll::Ready(outcome.map_err(IntoLayerError::into_layer_error));
         }
         if let TimerProj::Unset = this.timer.as_mut().project() {
@@ -78,15 +81,5 @@ where
             return Poll::Ready(Err(this.shared.timed_out().into()));
         }
         Poll::Pending
-    }
-}
-
-#[pinned_drop]
-impl<F> PinnedDrop for ResponseFuture<F> {
-    fn drop(self: Pin<&mut Self>) {
-        // Not polled for long, and now dropped by somebody above: the layers below are about to judge that.
-        if let TimerProj::Set(timer) = self.project().timer.project() {
-            timer.give_up();
-        }
     }
 }
