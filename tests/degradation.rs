@@ -117,12 +117,16 @@ async fn the_pressure_is_read_when_somebody_asks_and_not_more_often_than_every_s
     assert_eq!(gauge.reads(), 2);
     advance(3600 * SECOND).await;
     assert_eq!(gauge.reads(), 2, "nobody has asked");
+    shop.change(|settings| settings.every = 3600 * SECOND).unwrap();
+    shop.level();
+    assert_eq!(gauge.reads(), 3);
+    advance(MS).await;
     shop.change(|settings| settings.every = MS).unwrap();
     shop.level();
-    assert_eq!(gauge.reads(), 3, "what has been changed holds from now on");
+    assert_eq!(gauge.reads(), 4, "what has been changed holds from now on");
     advance(MS).await;
     shop.level();
-    assert_eq!(gauge.reads(), 4);
+    assert_eq!(gauge.reads(), 5);
 }
 
 #[tokio::test(start_paused = true)]
