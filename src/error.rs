@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, fmt, time::Duration};
 
-use crate::{Classify, Verdict, telemetry::Name};
+use crate::{Classify, Verdict, stall, telemetry::Name};
 
 pub use tower::BoxError;
 
@@ -327,11 +327,11 @@ pub(crate) fn refusal<Res, E: LayerError>(outcome: &Result<Res, E>) -> Option<&R
     }
 }
 
-/// What an outcome says about the service: nothing, if a layer below refused.
+/// What an outcome says about the service: nothing, if a layer below refused, or if it failed while we were stalled.
 pub(crate) fn judge<Res, E: LayerError>(classify: &impl Classify<Res, E>, outcome: &Result<Res, E>) -> Verdict {
     match refusal(outcome) {
         Some(_) => Verdict::Neutral,
-        None => classify.classify(outcome.as_ref()),
+        None => stall::excuse(classify.classify(outcome.as_ref())),
     }
 }
 

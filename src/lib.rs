@@ -17,7 +17,7 @@
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
 //!
 //! [`ready`] goes above services of others that wait in `poll_ready`, and [`chaos`], for rehearsals, just above the client.
-//! [`Run`] runs code that is no service under any of these.
+//! [`Run`] runs code that is no service under any of these. [`degradation`] is no layer: code asks it before optional work.
 //!
 //! ```
 //! use std::time::Duration;
@@ -46,6 +46,7 @@
 //! - **Errors.** A layer that ends a call makes a [`Rejected`]; the innermost service chooses the type that carries it
 //!   ([`IntoLayerError`]).
 //! - **Meaning.** A [`Classify`] says once what outcomes mean; a refusal by a layer below is never evidence.
+//! - **Our own stalls** are nobody's fault: what fails because the runtime stood still is not counted; see [`stall`].
 //! - **Settings** are checked in `build()`, and changed in place through a handle, keeping state.
 //! - **Time** is `tokio::time`, so paused time governs every wait and every window in tests.
 //! - **Names, handles, events**: see [`telemetry`].
@@ -83,6 +84,7 @@ pub mod chaos;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod context;
+pub mod degradation;
 mod error;
 pub mod fallback;
 mod keyed;
@@ -94,6 +96,7 @@ pub mod retry;
 mod rng;
 mod run;
 mod settings;
+pub mod stall;
 #[cfg(feature = "storm")]
 pub mod storm;
 mod sync;

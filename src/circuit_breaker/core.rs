@@ -26,8 +26,8 @@ pub(super) struct Core {
     pub(super) events: Emitter<CircuitBreakerEvent>,
     /// The machine's generation, and whether it lets all calls through: all that most calls need to know of it.
     admission: AtomicU64,
-    /// Whether the start of a call is to be remembered, to tell a slow one.
-    timed: AtomicBool,
+    /// Calls that take more nanoseconds are slow; `u64::MAX`: none is, and the start of a call need not be remembered.
+    slow_after: AtomicU64,
     overloaded_is_failure: AtomicBool,
     machine: Mutex<Machine>,
 }
@@ -43,7 +43,7 @@ impl Core {
             clock,
             events: Emitter::new(),
             admission: AtomicU64::new(0),
-            timed: AtomicBool::new(settings.slow_calls.is_some()),
+            slow_after: AtomicU64::new(slow_after(&settings)),
             overloaded_is_failure: AtomicBool::new(settings.overloaded_is_failure),
             machine: Mutex::new(Machine::new(settings, seed, Duration::ZERO)),
         };
@@ -70,14 +70,19 @@ impl Core {
     /// Replaces the settings, which have been checked.
     pub(super) fn change(&self, now: Duration, settings: CircuitBreakerSettings) {
         self.with(|machine| {
-            self.timed.store(settings.slow_calls.is_some(), Ordering::Relaxed);
+            self.slow_after.store(slow_after(&settings), Ordering::Relaxed);
             self.overloaded_is_failure.store(settings.overloaded_is_failure, Ordering::Relaxed);
             machine.change(now, settings);
         });
     }
 
     pub(super) fn timed(&self) -> bool {
-        self.timed.load(Ordering::Relaxed)
+        self.slow_after.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// Whether a call that took so long may be slow. Exact for all but those of centuries.
+    pub(super) fn may_be_slow(&self, took: Duration) -> bool {
+        took.as_nanos() > u128::from(self.slow_after.load(Ordering::Relaxed))
     }
 
     pub(super) fn overloaded_is_failure(&self) -> bool {
@@ -106,6 +111,12 @@ impl Core {
         super::event::trace(&self.name, &change);
         self.events.emit(|| CircuitBreakerEvent::StateChanged(change));
     }
+}
+
+/// For `Core::slow_after`.
+fn slow_after(settings: &CircuitBreakerSettings) -> u64 {
+    let nanos = |longer_than: Duration| u64::try_from(longer_than.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX - 1);
+    settings.slow_calls.map_or(u64::MAX, |slow| nanos(slow.longer_than))
 }
 
 impl Timers for Core {

@@ -73,6 +73,7 @@
 //! # What is recorded
 //! - [`Success`](crate::Verdict::Success) and the failing verdicts are outcomes.
 //!   [`Neutral`](crate::Verdict::Neutral), and a refusal by a layer below, are not: they give their place back.
+//! - What fails, is slow or is dropped because our own runtime stood still is no outcome; see [`stall`](crate::stall).
 //! - The rates are looked at on every outcome, a success included. Half-open decides after
 //!   min(`minimum_calls`, `half_open_calls`) outcomes.
 //! - A call that is **dropped** without a result gives its place back. Past its deadline it is a failure; longer than a

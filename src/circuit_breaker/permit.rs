@@ -7,7 +7,7 @@ use super::{
     machine::{Machine, Outcome, Refusal, Ticket},
 };
 use crate::{
-    Rejected, Verdict, context,
+    Rejected, Verdict, context, stall,
     time::{self, Instant},
 };
 
@@ -99,7 +99,7 @@ impl Permit {
 
     /// The call ended as `verdict` says.
     pub fn record(mut self, verdict: Verdict) {
-        self.finish(verdict);
+        self.finish(stall::excuse(verdict));
     }
 
     pub(super) fn finish(&mut self, verdict: Verdict) {
@@ -133,7 +133,8 @@ impl Permit {
     fn end(&mut self, tell: impl FnOnce(&mut Machine, Duration, Ticket, Duration)) {
         if let Some(ticket) = self.ticket.take() {
             let now = self.core.clock.now();
-            let took = self.started.map_or(Duration::ZERO, |started| now.saturating_sub(started));
+            let took = self.started.map(|started| now.saturating_sub(started));
+            let took = took.filter(|took| !self.core.may_be_slow(*took) || !stall::excuses()).unwrap_or_default();
             self.core.with(|machine| tell(machine, now, ticket, took));
         }
     }
@@ -153,10 +154,13 @@ impl Drop for Permit {
             Stage::Idle => false,
             Stage::Running => true,
         };
+        let excused = !panicked && stall::excuses();
         let past_deadline = self.deadline.is_some_and(|deadline| time::now() >= deadline);
         self.end(|machine, now, ticket, took| {
             if panicked {
                 machine.record(now, ticket, Outcome::Failure, took);
+            } else if excused {
+                machine.release(now, ticket);
             } else {
                 machine.abandon(now, ticket, took, past_deadline);
             }

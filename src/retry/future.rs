@@ -21,6 +21,7 @@ use crate::{
     Classify, IntoLayerError, LayerError,
     context::{self, AttemptCount},
     error::{ErrorOf, refusal},
+    stall,
     time::{self, Sleep},
 };
 
@@ -194,9 +195,11 @@ impl<Req> Call<Req> {
     {
         let ended = match (refusal(outcome), outcome) {
             (Some(rejected), _) => Ended::Refused { retry_after: rejected.retry_after() },
-            (None, Ok(_)) => Ended::Answered { verdict: classify.classify(outcome.as_ref()), reached: true },
+            (None, Ok(_)) => {
+                Ended::Answered { verdict: stall::excuse(classify.classify(outcome.as_ref())), reached: true }
+            }
             (None, Err(error)) => Ended::Answered {
-                verdict: classify.classify(outcome.as_ref()),
+                verdict: stall::excuse(classify.classify(outcome.as_ref())),
                 reached: classify.reached_service(error),
             },
         };

@@ -52,6 +52,7 @@
 //! | refused by a layer below, which says when to come back | then, if at least as much time is left for the attempt as the wait takes; costs no token |
 //! | refused by a layer below, which does not | no |
 //! | the service may have seen it, and it may not be sent twice | no |
+//! | failed because our own runtime stood still ([`stall`](crate::stall)) | no; costs no token |
 //!
 //! A wait that would end after the [deadline](crate::context::deadline) is not begun. Out of attempts, budget or time, the
 //! last outcome is returned untouched; the [events](RetryEvent) tell how many attempts there were and why no more. The

@@ -22,12 +22,13 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<F> {
+    /// Dropped first: if nobody has polled the call for long, the layers below must know before they judge that.
+    #[pin]
+    timer: Timer,
     /// `None` once the time is over.
     #[pin]
     inner: Option<F>,
     limit: TimeLimit,
-    #[pin]
-    timer: Timer,
     shared: Arc<Shared>,
 }
 
@@ -43,7 +44,7 @@ enum Timer {
 
 impl<F> ResponseFuture<F> {
     pub(super) fn new(inner: F, limit: TimeLimit, shared: Arc<Shared>) -> Self {
-        Self { inner: Some(inner), limit, timer: Timer::Unset, shared }
+        Self { timer: Timer::Unset, inner: Some(inner), limit, shared }
     }
 }
 
@@ -56,8 +57,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // Layers below judge the call as it ends: they must know by then that nobody polled it in time.
+        if let TimerProj::Set(timer) = this.timer.as_mut().project() {
+            timer.notice();
+        }
         let inner = this.inner.as_mut().as_pin_mut().expect("polled after it was ready");
         if let Poll::Ready(outcome) = this.limit.enter(|| inner.poll(cx)) {
+            if let TimerProj::Set(timer) = this.timer.project() {
+                timer.done();
+            }
             return Poll::Ready(outcome.map_err(IntoLayerError::into_layer_error));
         }
         if let TimerProj::Unset = this.timer.as_mut().project() {

@@ -42,6 +42,10 @@
 //! When the time is over the call is dropped before the error is returned, so whatever it held is free. Dropping the
 //! future drops the call.
 //!
+//! # Late
+//! If the runtime stood still, the timer is found over late. The call gets its answer if that is there, and a timeout if not;
+//! either way no layer counts it against the service. See [`stall`](crate::stall).
+//!
 //! # Differences
 //! Unlike tower's `Timeout` this one sets the deadline for the layers below, makes its timer only when needed, ends calls
 //! that are always busy, and keeps the error type of the stack.

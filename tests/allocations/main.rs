@@ -3,6 +3,7 @@
 mod inner;
 mod layers;
 mod passes;
+mod pressure;
 mod refusals;
 mod shared;
 

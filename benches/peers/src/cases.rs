@@ -18,6 +18,7 @@ use steadfast::{
     bulkhead::Bulkhead,
     chaos::Chaos,
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
+    degradation::Degradation,
     fallback::Fallback,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
     retry::{Budget, Retry},
@@ -55,6 +56,7 @@ pub(crate) const NAMES: &[&str] = &[
     "tower rate limit, admitted",
     "governor, admitted",
     "governor, refused",
+    "degradation, asked before the call",
     "stack: fallback timeout retry breaker",
     "stack, pending once",
     "stack with bulkhead and rate limit",
@@ -268,6 +270,12 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         "tower rate limit, admitted" => measure!(layered.rate_limit(plenty.into(), day).service(ready)),
         "governor, admitted" => measure!(Governed::new(ready, plenty)),
         "governor, refused" => measure!(Governed::new(ready, 1)),
+        "degradation, asked before the call" => {
+            let degradation = Degradation::builder().feature("reviews", 1).source("idle", || 0.0).build();
+            let degradation = degradation.expect("settings");
+            let ask = move |request: u64| request + u64::from(degradation.allows("reviews"));
+            measure!(layered.map_request(ask).service(ready))
+        }
         "stack with bulkhead and rate limit" => measure!(full_stack(ready)),
         "stack with both, pending once" => measure!(full_stack(pending)),
         "stack: fallback timeout retry breaker" => measure!(stack(ready)),

@@ -14,7 +14,7 @@ use super::{
     presence::{Asked, Heard, Presence},
     waiting::Waiting,
 };
-use crate::{Rejected, settings::Live, sync::Mutex, telemetry::Name, time::Instant};
+use crate::{Rejected, settings::Live, stall, sync::Mutex, telemetry::Name, time::Instant};
 
 /// Limits how many calls all processes together let through in a period. All services it makes, and their clones, share
 /// its state; those of other processes share its count, through the store.
@@ -109,6 +109,10 @@ impl<St> State<St> {
 
     /// The answer of the store is waited for no longer.
     pub(super) fn unanswered(&self, asked: Asked) {
+        // Nobody has looked whether there is an answer.
+        if stall::excuses() {
+            return;
+        }
         let SharedRateLimitSettings { store_timeout, probe_interval, .. } = **self.settings.get();
         let news = self.presence.lock().unanswered(asked, self.now(), store_timeout, probe_interval);
         if let Some(waited_for) = news {

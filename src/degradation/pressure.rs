@@ -1,0 +1,41 @@
+//! Where pressure comes from.
+
+use crate::{
+    bulkhead::BulkheadHandle,
+    circuit_breaker::{CircuitBreakerHandle, State},
+};
+
+/// How hard pressed something is, from 0 (idle) to 1 (can bear no more).
+///
+/// Implemented by handles, and by functions; anything else can implement it. Read outside of every lock, at most ten
+/// times a second by default; it must not block.
+pub trait Pressure {
+    /// The pressure now. What is under 0, over 1 or no number is taken for 0, 1 and 0.
+    fn pressure(&self) -> f64;
+}
+
+impl<F: Fn() -> f64> Pressure for F {
+    fn pressure(&self) -> f64 {
+        self()
+    }
+}
+
+/// How much of its places and of its queue is taken; 1: it refuses.
+impl Pressure for BulkheadHandle {
+    fn pressure(&self) -> f64 {
+        let (snapshot, settings) = (self.snapshot(), self.settings());
+        let taken = f64::from(snapshot.running) + snapshot.waiting as f64;
+        taken / (f64::from(settings.max_concurrent) + f64::from(settings.max_waiting))
+    }
+}
+
+/// 1 while it is open, in whichever way, and half while it is half-open, which by default lets a level stay as it is.
+impl Pressure for CircuitBreakerHandle {
+    fn pressure(&self) -> f64 {
+        match self.state() {
+            State::Open | State::ForcedOpen => 1.0,
+            State::HalfOpen => 0.5,
+            State::Closed | State::Disabled | State::MetricsOnly => 0.0,
+        }
+    }
+}
