@@ -78,9 +78,12 @@
 pub mod backoff;
 pub mod boundary;
 pub mod bulkhead;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod chaos;
 pub mod circuit_breaker;
 pub mod classify;
+pub mod coalesce;
 pub mod context;
 mod error;
 pub mod fallback;
