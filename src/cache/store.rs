@@ -73,8 +73,16 @@ where
         self.hasher.hash_one(key) as usize % COUNTS
     }
 
+    /// Whether neither the key nor everything was thrown out since then.
+    fn holds(&self, begun: Begun) -> bool {
+        self.thrown_out[begun.count].load(SeqCst) == begun.thrown_out && self.cleared.load(SeqCst) == begun.cleared
+    }
+
     /// Stores the answer of a call, unless its key was thrown out since it began.
     pub(super) fn put(&self, key: K, begun: Begun, answer: Res, now: Instant) -> bool {
+        if !self.holds(begun) {
+            return false;
+        }
         let entry = Arc::new(Entry {
             answer,
             stored: now,
@@ -84,9 +92,9 @@ where
         });
         // First there, then visible: who throws its key out after it has become visible finds it.
         self.entries.insert(key, Arc::clone(&entry));
-        let valid = self.thrown_out[begun.count].load(SeqCst) == begun.thrown_out;
-        entry.visible.store(valid, SeqCst);
-        valid && self.cleared.load(SeqCst) == begun.cleared
+        let holds = self.holds(begun);
+        entry.visible.store(holds, SeqCst);
+        holds
     }
 
     /// Throws out what there is of a key, and what is on its way.
