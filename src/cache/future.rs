@@ -35,7 +35,8 @@ pub struct ResponseFuture<S: Service<Req>, Req, K, C, P, M> {
     #[pin]
     state: State<S, Req>,
     /// `None` where nothing is to be stored.
-    storing: Option<(Storing<K, S::Response, C, P>, M)>,
+    storing: Option<Storing<K, S::Response, C, P>>,
+    mark: Option<M>,
 }
 
 #[pin_project(project = StateProj)]
@@ -122,11 +123,11 @@ where
 
 impl<S: Service<Req>, Req, K, C, P, M> ResponseFuture<S, Req, K, C, P, M> {
     pub(super) fn given(answer: S::Response) -> Self {
-        Self { state: State::Given(Some(answer)), storing: None }
+        Self { state: State::Given(Some(answer)), storing: None, mark: None }
     }
 
     pub(super) fn uncached(service: S, request: Req) -> Self {
-        Self { state: State::Calling(ReadyFuture::waiting(service, request)), storing: None }
+        Self { state: State::Calling(ReadyFuture::waiting(service, request)), storing: None, mark: None }
     }
 
     pub(super) fn calling<F, R>(
@@ -143,8 +144,8 @@ impl<S: Service<Req>, Req, K, C, P, M> ResponseFuture<S, Req, K, C, P, M> {
         P: Clone,
         M: Clone,
     {
-        let storing = Some((Storing::new(shared, key, parts), parts.mark.clone()));
-        Self { state: State::Calling(ReadyFuture::waiting(service, request)), storing }
+        let (storing, mark) = (Some(Storing::new(shared, key, parts)), Some(parts.mark.clone()));
+        Self { state: State::Calling(ReadyFuture::waiting(service, request)), storing, mark }
     }
 }
 
@@ -166,9 +167,9 @@ where
             StateProj::Given(answer) => Poll::Ready(Ok(answer.take().expect("polled after it was ready"))),
             StateProj::Calling(call) => {
                 let outcome = ready!(call.poll(cx)).map_err(IntoLayerError::into_layer_error);
-                let Some((storing, mark)) = this.storing.take() else { return Poll::Ready(outcome) };
+                let (Some(storing), Some(mark)) = (this.storing.take(), this.mark) else { return Poll::Ready(outcome) };
                 let failed = storing.came(&outcome);
-                let instead = failed.and_then(|(failure, storing)| storing.last_good(failure, &mark));
+                let instead = failed.and_then(|(failure, storing)| storing.last_good(failure, mark));
                 Poll::Ready(instead.map_or(outcome, Ok))
             }
         }

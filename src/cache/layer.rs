@@ -209,6 +209,7 @@ impl<F, K, C, P, M, R> CacheBuilder<F, K, C, P, M, R> {
     ///
     /// # Errors
     /// The first setting that makes no sense, with what is allowed.
+    #[expect(clippy::type_complexity, reason = "all of it is inferred")]
     pub fn build<Res>(self) -> Result<CacheLayer<F, K, Res, C, P, M, R>, ConfigError>
     where
         K: Eq + Hash + Send + Sync + 'static,

@@ -319,3 +319,29 @@ impl<W, O> Waiter<W, O> {
         }
     }
 }
+
+#[cfg(all(test, not(steadfast_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_gives_its_memory_back_and_groups_are_used_again() {
+        let groups = Groups::<u32, u32, u32>::new(Arc::default());
+        let lead = |key: u32| match groups.join(u64::from(key), key, Waker::noop()) {
+            Joined::Leads { group, .. } => group,
+            Joined::Follows(_) => panic!("{key} is nobody's"),
+        };
+        for burst in [1000, 64, 1] {
+            let led: Vec<_> = (0..burst).map(lead).collect();
+            assert_eq!(groups.gauges.calls.load(Ordering::Relaxed), burst as usize);
+            led.into_iter().for_each(|group| drop(groups.over(group)));
+            let state = groups.state.lock();
+            let kept = if burst > 64 { 0 } else { 64 };
+            assert!(state.groups.len() <= kept && state.free.len() == state.groups.len(), "{burst}");
+            assert!(state.by_key.is_empty() && (burst < 1000 || state.by_key.capacity() == 0));
+        }
+        assert_eq!(groups.gauges.calls.load(Ordering::Relaxed), 0);
+        (0..100).for_each(|work| drop(groups.keep(work)));
+        assert_eq!(groups.state.lock().spare.len(), KEPT);
+    }
+}

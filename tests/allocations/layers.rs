@@ -54,9 +54,11 @@ pub(crate) fn retry() -> RetryLayer {
     Retry::builder().name(name("retry")).backoff(wait).budget(Arc::new(Budget::refund())).build().unwrap()
 }
 
+type Key = fn(&u32) -> Option<u32>;
+
 /// Nobody joins in these tests.
-pub(crate) fn coalesce<W: Future>() -> CoalesceLayer<fn(&u32) -> Option<u32>, u32, W, NoCopy> {
-    Coalesce::builder((|request| Some(*request)) as fn(&u32) -> _).name(name("coalesce")).share(NoCopy).build()
+pub(crate) fn coalesce<W: Future>() -> CoalesceLayer<Key, u32, W, NoCopy> {
+    Coalesce::builder((|request| Some(*request)) as Key).name(name("coalesce")).share(NoCopy).build()
 }
 
 #[derive(Clone, Copy)]
@@ -69,8 +71,8 @@ impl<Res, Err> Share<Res, Err> for NoCopy {
 }
 
 #[cfg(feature = "cache")]
-pub(crate) fn cache(ttl: Duration) -> steadfast::cache::CacheLayer<fn(&u32) -> Option<u32>, u32, u32> {
-    let builder = steadfast::cache::Cache::builder(ttl, (|request| Some(*request)) as fn(&u32) -> _);
+pub(crate) fn cache(ttl: Duration) -> steadfast::cache::CacheLayer<Key, u32, u32> {
+    let builder = steadfast::cache::Cache::builder(ttl, (|request| Some(*request)) as Key);
     builder.name(name("cache")).stale_if_error(Duration::from_secs(86_400)).build().unwrap()
 }
 

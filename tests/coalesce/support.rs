@@ -49,11 +49,13 @@ pub(crate) enum End {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Upstream(Arc<Mutex<Calls>>);
 
+type InFlight = (Option<Key>, Option<Waker>, Option<End>);
+
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) made: u32,
     /// Those in flight: by number, with key, waker, and the end that it has been told.
-    in_flight: BTreeMap<u32, (Option<Key>, Option<Waker>, Option<End>)>,
+    in_flight: BTreeMap<u32, InFlight>,
     /// The most of one key that there were at once.
     pub(crate) most: usize,
 }

@@ -119,6 +119,21 @@ async fn all_of_five_callers_that_wait_for_one_call_finish_and_so_do_four_when_t
     }
 }
 
+// 9
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_same_call_and_moves_to_another_task_is_woken_there() {
+    let upstream = Upstream::new(Mode::Hang);
+    let service = Coalesce::builder(|(): &()| Some(())).build().layer(upstream.clone());
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(service.clone().oneshot(()))).collect();
+    let first = noop_waker();
+    let mut cx = Context::from_waker(&first);
+    assert!(calls.iter_mut().all(|call| call.as_mut().poll(&mut cx).is_pending()));
+    let tasks: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    tokio::task::yield_now().await;
+    upstream.answer();
+    assert_eq!(finished(tasks).await, [Ok(1), Ok(1), Ok(1)]);
+}
+
 struct CountWakes(AtomicU32);
 
 impl ArcWake for CountWakes {
