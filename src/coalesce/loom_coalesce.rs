@@ -44,10 +44,10 @@ impl ArcWake for Woken {
     }
 }
 
-/// Calls there are at the moment, and all that there were.
-#[derive(Default)]
+/// Calls there are at the moment, and all that there were. The former is seen by loom, so that something may come between
+/// a group that ends and its call that does.
 struct Service {
-    running: AtomicU32,
+    running: loom::sync::atomic::AtomicU32,
     made: AtomicU32,
 }
 
@@ -77,7 +77,8 @@ struct World {
 impl World {
     fn new() -> Arc<Self> {
         let gauges = Arc::<Gauges>::default();
-        Arc::new(Self { groups: Groups::new(Arc::clone(&gauges)), gauges, service: Arc::default() })
+        let service = Service { running: loom::sync::atomic::AtomicU32::new(0), made: AtomicU32::new(0) };
+        Arc::new(Self { groups: Groups::new(Arc::clone(&gauges)), gauges, service: Arc::new(service) })
     }
 
     fn is_empty(&self) -> bool {
