@@ -1,5 +1,5 @@
 //! Resilience patterns as tower middleware: circuit breaker, bulkhead, adaptive limit, rate limiter, retry with a budget,
-//! timeout and deadline, fallback, chaos.
+//! timeout and deadline, fallback, coalesced calls, a cache, chaos.
 //!
 //! # Which layer goes where
 //! Outside in, for a client of one service:
@@ -16,6 +16,7 @@
 //! | 8 | `map_err(Error::Inner)` | chooses the error type of the stack |
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
 //!
+//! A `cache` goes below the fallback and above the deadline, [`coalesce`] below the deadline and above the retry.
 //! [`ready`] goes above services of others that wait in `poll_ready`, and [`chaos`], for rehearsals, just above the client.
 //! [`Run`] runs code that is no service under any of these. [`degradation`] is no layer: code asks it before optional work.
 //!
@@ -71,6 +72,7 @@
 //! # Features
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `cache` | no | `cache`: answers given again, and the last good one when a call fails (moka) |
 //! | `redis` | no | a store in a Redis server for rate limiters that several processes share |
 //! | `storm` | no | `storm`, a simulator that puts your stack through outages, brownouts and overload |
 //! | `tracing` | no | changes of state and last resorts as `tracing` events, target `steadfast` |
@@ -80,9 +82,12 @@ pub mod adaptive_limit;
 pub mod backoff;
 pub mod boundary;
 pub mod bulkhead;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod chaos;
 pub mod circuit_breaker;
 pub mod classify;
+pub mod coalesce;
 pub mod context;
 pub mod degradation;
 mod error;

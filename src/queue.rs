@@ -81,6 +81,11 @@ impl<T> Queue<T> {
         self.place(self.first)
     }
 
+    /// The place behind another one, which has not been taken out.
+    pub(crate) fn after(&self, place: Place) -> Option<Place> {
+        self.place(self.slots[place.index as usize].after)
+    }
+
     pub(crate) fn pop_first(&mut self) -> Option<T> {
         self.place(self.first).and_then(|place| self.remove(place))
     }
@@ -91,6 +96,11 @@ impl<T> Queue<T> {
 
     fn place(&self, index: Option<u32>) -> Option<Place> {
         index.map(|index| Place { index, number: self.slots[index as usize].number })
+    }
+
+    /// The value at a place, unless it has been taken out.
+    pub(crate) fn get(&self, place: Place) -> Option<&T> {
+        self.slots.get(place.index as usize).filter(|slot| slot.number == place.number)?.value.as_ref()
     }
 
     /// The value at a place, unless it has been taken out.
@@ -159,8 +169,11 @@ mod tests {
                 }
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.first(), model.front().map(|(place, _)| *place));
+                let places = std::iter::successors(queue.first(), |place| queue.after(*place));
+                prop_assert!(places.eq(model.iter().map(|(place, _)| *place)));
+                prop_assert!(model.iter().all(|(place, value)| queue.get(*place) == Some(value)));
                 for (place, _) in &gone {
-                    prop_assert!(queue.get_mut(*place).is_none());
+                    prop_assert!(queue.get_mut(*place).is_none() && queue.get(*place).is_none());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The layers, with names made while running.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use steadfast::{
     adaptive_limit::{AdaptiveLimit, AdaptiveLimitLayer},
@@ -9,6 +9,7 @@ use steadfast::{
     bulkhead::{Bulkhead, BulkheadLayer},
     chaos::{Chaos, ChaosLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
+    coalesce::{Coalesce, CoalesceLayer, Share},
     fallback::{Fallback, FallbackLayer, FromService, Value},
     rate_limit::{Mode, RateLimit, RateLimitLayer},
     ready::ReadyLayer,
@@ -56,6 +57,28 @@ pub(crate) fn cycles() -> RateLimitLayer {
 pub(crate) fn retry() -> RetryLayer {
     let wait = Backoff::fixed(Duration::from_millis(5));
     Retry::builder().name(name("retry")).backoff(wait).budget(Arc::new(Budget::refund())).build().unwrap()
+}
+
+type Key = fn(&u32) -> Option<u32>;
+
+/// Nobody joins in these tests.
+pub(crate) fn coalesce<W: Future>() -> CoalesceLayer<Key, u32, W, NoCopy> {
+    Coalesce::builder((|request| Some(*request)) as Key).name(name("coalesce")).share(NoCopy).build()
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct NoCopy;
+
+impl<Res, Err> Share<Res, Err> for NoCopy {
+    fn share(&self, _: &Result<Res, Err>) -> Option<Result<Res, Err>> {
+        None
+    }
+}
+
+#[cfg(feature = "cache")]
+pub(crate) fn cache(ttl: Duration) -> steadfast::cache::CacheLayer<Key, u32, u32> {
+    let builder = steadfast::cache::Cache::builder(ttl, (|request| Some(*request)) as Key);
+    builder.name(name("cache")).stale_if_error(Duration::from_secs(86_400)).build().unwrap()
 }
 
 pub(crate) fn fallback() -> FallbackLayer<Value<u32>> {

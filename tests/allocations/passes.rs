@@ -9,8 +9,8 @@ use crate::{
     CALLS, Foreign, Typed, assert_free, counted,
     inner::Inner,
     layers::{
-        adaptive_limit, breaker, bulkhead, chaos, cycles, fallback, fallback_service, name, rate_limit, retry, stack,
-        timeout,
+        adaptive_limit, breaker, bulkhead, chaos, coalesce, cycles, fallback, fallback_service, name, rate_limit,
+        retry, stack, timeout,
     },
 };
 
@@ -33,6 +33,7 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("boundary", &BoundaryLayer).await;
     assert_free("ready", &ReadyLayer).await;
     assert_free("chaos", &chaos()).await;
+    assert_free("coalesce", &coalesce()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,4 +108,14 @@ async fn nor_does_a_call_that_succeeds_after_a_failure() {
         spent += if call < CALLS { 0 } else { by_call };
     }
     assert_eq!((spent, retry.handle().retries()), (0, 2 * CALLS));
+}
+
+#[cfg(feature = "cache")]
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_that_is_given_what_is_stored() {
+    let cache = crate::layers::cache(std::time::Duration::from_secs(86_400));
+    assert_free("cache", &cache).await;
+    let snapshot = cache.handle().snapshot();
+    // The same three services as above, and each is asked 4 times 500 times.
+    assert_eq!((snapshot.misses, snapshot.hits), (1, 3 * 4 * CALLS - 1));
 }

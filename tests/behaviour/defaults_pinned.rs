@@ -5,6 +5,7 @@ use std::time::Duration;
 use steadfast::{
     adaptive_limit::AdaptiveLimitSettings,
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerSettings},
+    coalesce::Coalesce,
     fallback::Fallback,
     retry::{Budget, Retry, RetryLayer, RetrySettings},
     timeout::Timeout,
@@ -138,6 +139,28 @@ fn the_defaults_of_the_budgets_are_pinned() {
     };
     assert_eq!(all(Budget::ratio), (50.0, [2.0, 0.0, 0.0]));
     assert_eq!(all(Budget::refund), (50.0, [0.0, 1.0, 10.0]));
+}
+
+#[cfg(feature = "cache")]
+#[test]
+fn the_defaults_of_a_cache_are_pinned() {
+    let pinned = "\
+CacheSettings {
+    ttl: 60s,
+    stale_while_revalidate: 0ns,
+    stale_if_error: 0ns,
+    revalidate_timeout: 10s,
+}";
+    let builder = steadfast::cache::Cache::builder(Duration::from_secs(60), |request: &u32| Some(*request));
+    let layer = builder.build::<u32>().unwrap();
+    assert_eq!(format!("{:#?}", layer.handle().settings()), pinned);
+    assert_eq!(layer.handle().name().as_str(), "cache");
+}
+
+#[test]
+fn the_name_of_a_coalescer_is_pinned_and_that_it_is_on() {
+    let layer = Coalesce::builder(|request: &u32| Some(*request)).build::<std::future::Pending<()>>();
+    assert_eq!((layer.handle().name().as_str(), layer.handle().is_enabled()), ("coalesce", true));
 }
 
 #[test]

@@ -19,101 +19,110 @@ use mock::{Broken, Fault};
 use steadfast::{BoxError, Error, Rejected};
 
 /// Runs the contract over each subject: `name: [the layer it is] maker, maker for requests that are not Clone, the
-/// test of its shared state, its error over Infallible`.
+/// test of its shared state, its error over Infallible`; with `<_>` where its type depends on that of the service.
 macro_rules! contract {
-    ($($subject:ident: [$($layer:ident)?] $make:ident, $unique:ident, $state:ident, $over_infallible:ty;)*) => {
+    // A type that depends on the service below; any will do.
+    (@any $inferred:tt) => { std::future::Pending<Result<mock::Answer, Fault>> };
+    ($($subject:ident: [$($layer:ident)?]
+        $make:ident $(<$inferred:tt>)?, $unique:ident, $state:ident, $over_infallible:ty;)*) => {
         /// The layers that are covered.
         const COVERED: &[&str] = &[$($(stringify!($layer),)?)*];
 
         $(mod $subject {
             use super::*;
 
+            #[allow(dead_code, reason = "a stack is no layer of a name")]
+            fn layer_name() -> &'static str {
+                bounds::type_name(subjects::$make::<Fault $(, contract!(@any $inferred))?>)
+            }
+
             $(#[test]
             fn it_is_the_layer_it_says() {
-                assert!(bounds::type_name(subjects::$make::<Fault>).starts_with(stringify!($layer)));
+                assert!(layer_name().starts_with(stringify!($layer)));
             })?
 
             #[tokio::test(start_paused = true)]
             async fn calls_only_an_instance_that_it_has_driven_to_ready() {
-                readiness::over_a_strict_service(subjects::$make::<Fault>).await;
+                readiness::over_a_strict_service(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn works_over_a_concurrency_limit() {
-                readiness::over_a_concurrency_limit(subjects::$make::<Fault>).await;
+                readiness::over_a_concurrency_limit(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn works_over_a_buffer() {
-                readiness::over_a_buffer(subjects::$make::<BoxError>).await;
+                readiness::over_a_buffer(subjects::$make::<BoxError $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn a_call_can_be_dropped_at_every_await_point() {
-                cancellation::at_every_await_point(subjects::$make::<Fault>).await;
+                cancellation::at_every_await_point(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn a_call_that_is_dropped_while_it_waits_for_readiness_gives_up_its_place() {
-                cancellation::while_waiting_for_readiness(subjects::$make::<Fault>).await;
+                cancellation::while_waiting_for_readiness(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn a_panic_of_the_inner_service_passes_through_and_leaves_it_working() {
-                panics::pass_through(subjects::$make::<Fault>).await;
+                panics::pass_through(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn all_services_of_one_layer_share_its_state() {
-                shared_state::$state(subjects::$make::<Fault>).await;
+                shared_state::$state(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn it_is_send_sync_and_clone_and_so_are_its_services() {
-                bounds::send_sync_and_clone(subjects::$make::<Fault>).await;
+                bounds::send_sync_and_clone(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn takes_requests_that_are_neither_clone_nor_sync() {
-                bounds::unique_requests(subjects::$unique::<Fault>).await;
+                bounds::unique_requests(subjects::$unique::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn works_over_a_service_that_is_not_send() {
-                bounds::over_a_local_service(subjects::$make::<Fault>).await;
+                bounds::over_a_local_service(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn virtual_time_is_all_that_a_call_takes() {
-                virtual_time::a_long_call(subjects::$make::<Fault>, subjects::own_wait(stringify!($subject))).await;
+                virtual_time::a_long_call(subjects::$make::<Fault $(, $inferred)?>, subjects::own_wait(stringify!($subject))).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn is_ready_at_once_when_the_inner_service_is() {
-                poll_ready::at_once(subjects::$make::<Fault>).await;
+                poll_ready::at_once(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn has_no_error_of_its_own_from_poll_ready() {
-                poll_ready::no_error_of_its_own(subjects::$make::<Fault>).await;
+                poll_ready::no_error_of_its_own(subjects::$make::<Fault $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn passes_on_an_error_of_the_inner_service_from_poll_ready() {
-                poll_ready::passes_errors_on(subjects::$make::<Fault>).await;
+                let always_ready = subjects::is_always_ready(stringify!($subject));
+                poll_ready::passes_errors_on(subjects::$make::<Fault $(, $inferred)?>, always_ready).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn over_what_cannot_fail_only_rejections_are_left() {
-                errors::over_infallible::<_, $over_infallible>(subjects::$make::<Infallible>).await;
+                errors::over_infallible::<_, $over_infallible>(subjects::$make::<Infallible $(, $inferred)?>).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn keeps_the_innermost_error() {
-                errors::kept::<_, Fault>(subjects::$make::<Fault>).await;
-                errors::kept::<_, BoxError>(subjects::$make::<BoxError>).await;
-                errors::kept::<_, Error<Broken>>(subjects::$make::<Error<Broken>>).await;
-                errors::kept::<_, Rejected>(subjects::$make::<Rejected>).await;
+                errors::kept::<_, Fault>(subjects::$make::<Fault $(, $inferred)?>).await;
+                errors::kept::<_, BoxError>(subjects::$make::<BoxError $(, $inferred)?>).await;
+                errors::kept::<_, Error<Broken>>(subjects::$make::<Error<Broken> $(, $inferred)?>).await;
+                errors::kept::<_, Rejected>(subjects::$make::<Rejected $(, $inferred)?>).await;
             }
         })*
     };
@@ -145,12 +154,29 @@ contract! {
     // Nor does this one.
     chaos: [ChaosLayer] chaos, chaos, chaos, Infallible;
     chaos_that_delays: [ChaosLayer] chaos_that_delays, chaos_that_delays, chaos, Infallible;
+    // Nor this one.
+    coalesce: [CoalesceLayer] coalesce<_>, coalesce_of_what_is_not_clone, coalesce, Infallible;
     stack_of_all: [] stack, stack_of_what_is_not_clone, stack, Rejected;
+}
+
+#[cfg(feature = "cache")]
+mod with_cache {
+    use super::*;
+
+    contract! {
+        cache: [CacheLayer] cache, cache_of_what_is_not_clone, cache, Rejected;
+    }
+
+    #[test]
+    fn it_is_covered() {
+        assert_eq!(COVERED, ["CacheLayer"]);
+    }
 }
 
 #[test]
 fn every_layer_of_the_crate_is_covered() {
     let found = scan::layers_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    let covered: BTreeSet<String> = COVERED.iter().copied().map(String::from).collect();
+    // The cache only with its feature.
+    let covered: BTreeSet<String> = COVERED.iter().copied().chain(["CacheLayer"]).map(String::from).collect();
     assert_eq!(found, covered, "left: the layers in src/; right: those listed in `contract!`");
 }

@@ -50,10 +50,15 @@ pub(crate) async fn no_error_of_its_own<L: Over<Mock<Fault>, Fault>>(new: fn() -
     assert!(matches!(poll(&mut service), Poll::Ready(Ok(()))));
 }
 
-pub(crate) async fn passes_errors_on<L: Over<Mock<Fault>, Fault>>(new: fn() -> L) {
+/// One that is always ready leaves the inner service alone until it needs it.
+pub(crate) async fn passes_errors_on<L: Over<Mock<Fault>, Fault>>(new: fn() -> L, always_ready: bool) {
     let mock = Mock::answering().readiness(Readiness::Fails);
     let mut service = new().layer(mock.clone());
-    let Poll::Ready(Err(error)) = poll(&mut service) else { panic!("the error is swallowed") };
+    let error = match poll(&mut service) {
+        Poll::Ready(Err(error)) if !always_ready => error,
+        Poll::Ready(Ok(())) if always_ready => clock::within("a call", service.call(Request(1))).await.unwrap_err(),
+        _ => panic!("the error is swallowed"),
+    };
     assert_eq!(error.broken(), Some(Broken::Readiness), "{error:?}");
     // One that waits in its call learns it there.
     mock.set_readiness(Readiness::AfterAWait);

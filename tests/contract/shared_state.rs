@@ -1,6 +1,6 @@
 //! Shared state: all services that a layer and its clones make, and all their clones, have one state.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use steadfast::{
     RejectedKind,
@@ -8,6 +8,7 @@ use steadfast::{
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
     circuit_breaker::{CircuitBreakerLayer, State},
+    coalesce::{CoalesceHandle, CoalesceLayer},
     context,
     fallback::FallbackLayer,
     rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
@@ -16,6 +17,8 @@ use steadfast::{
 };
 use tower::{Layer, ServiceExt};
 
+#[cfg(feature = "cache")]
+use crate::subjects::CacheOf;
 use crate::{
     clock,
     mock::{Act, Answer, End, Fault, Mock, Request},
@@ -213,6 +216,47 @@ pub(crate) async fn chaos(new: fn() -> ChaosLayer) {
     made_before.oneshot(Request(1)).await.unwrap();
     assert_eq!((inner.calls(), layer.handle().snapshot().delays), (6, 7));
     assert_eq!(new().handle().snapshot().delays, 0, "another layer has a state of its own");
+}
+
+/// One set of calls in flight, and one count.
+pub(crate) async fn coalesce<L>(new: fn() -> L)
+where
+    L: Over<Mock<Fault>, Fault> + Coalesces,
+{
+    let layer = new();
+    let inner = Mock::new([], Act::new(End::Answer).taking(WAIT));
+    let services = [layer.layer(inner.clone()), layer.layer(inner.clone()), layer.clone().layer(inner.clone())];
+    let a_clone = services[0].clone();
+    let calls = services.iter().chain([&a_clone]).map(|service| service.clone().oneshot(Request(1)));
+    let answers = clock::takes(WAIT, futures::future::join_all(calls)).await;
+    assert!(answers.into_iter().all(|answer| answer.is_ok()));
+    let snapshot = layer.handle().snapshot();
+    assert_eq!((inner.calls(), snapshot.made, snapshot.joined), (1, 1, 3));
+    assert_eq!(new().handle().snapshot().made, 0, "another layer has a state of its own");
+}
+
+/// A coalescer over whichever service.
+pub(crate) trait Coalesces {
+    fn handle(&self) -> CoalesceHandle;
+}
+
+impl<F, K, W: Future, C> Coalesces for CoalesceLayer<F, K, W, C> {
+    fn handle(&self) -> CoalesceHandle {
+        self.handle()
+    }
+}
+
+/// One store of answers.
+#[cfg(feature = "cache")]
+pub(crate) async fn cache(new: fn() -> CacheOf<Request>) {
+    let layer = new();
+    let inner = Mock::answering();
+    by_all(&layer, &inner).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
+    let snapshot = layer.clone().handle().snapshot();
+    assert_eq!((inner.calls(), snapshot.misses, snapshot.hits, snapshot.entries), (1, 1, 5, 1));
+    layer.handle().invalidate(&1);
+    by_all(&layer, &inner).await;
+    assert_eq!((inner.calls(), new().handle().snapshot().misses), (2, 0), "another layer has a state of its own");
 }
 
 /// There is none to share.

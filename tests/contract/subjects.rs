@@ -18,6 +18,7 @@ use steadfast::{
     bulkhead::{Bulkhead, BulkheadLayer},
     chaos::{Chaos, ChaosLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
+    coalesce::{Coalesce, CoalesceLayer, Share},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
     rate_limit::{
         Decision, Question, RateLimit, RateLimitLayer, SharedRateLimitLayer, Store, StoreError, StoreFailure,
@@ -28,7 +29,7 @@ use steadfast::{
 };
 use tower::{Layer, Service};
 
-use crate::mock::{Answer, Mock, Request, Unique};
+use crate::mock::{Answer, Mock, Numbered, Request, Unique};
 
 /// A layer over `S` whose services answer with `E`, and are `Clone + Send + Sync` with `Send` futures.
 pub(crate) trait Over<S, E, Req = Request>:
@@ -171,6 +172,11 @@ pub(crate) fn own_wait(subject: &str) -> Duration {
     if ["shared_rate_limit_that_waits", "chaos_that_delays"].contains(&subject) { WAIT } else { Duration::ZERO }
 }
 
+/// Whether it never drives the inner service to ready but for a call.
+pub(crate) fn is_always_ready(subject: &str) -> bool {
+    ["cache", "coalesce"].contains(&subject)
+}
+
 pub(crate) fn boundary<E>() -> BoundaryLayer {
     BoundaryLayer
 }
@@ -181,6 +187,51 @@ pub(crate) fn chaos<E>() -> ChaosLayer {
 
 pub(crate) fn chaos_that_delays<E>() -> ChaosLayer {
     Chaos::builder().delays(1.0, WAIT..=WAIT).build().unwrap()
+}
+
+fn key<Req: Numbered>(request: &Req) -> Option<u32> {
+    Some(request.number())
+}
+
+type Key<Req> = fn(&Req) -> Option<u32>;
+
+/// Copies of what is not `Clone`. Errors are their caller's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copies;
+
+impl<E> Share<Answer, E> for Copies {
+    fn share(&self, outcome: &Result<Answer, E>) -> Option<Result<Answer, E>> {
+        outcome.as_ref().ok().map(|answer| Ok(Answer { ..*answer }))
+    }
+}
+
+pub(crate) fn coalesce<E, W: Future>() -> CoalesceLayer<Key<Request>, u32, W, Copies> {
+    Coalesce::builder(key as Key<Request>).share(Copies).build()
+}
+
+pub(crate) fn coalesce_of_what_is_not_clone<E, W: Future>() -> CoalesceLayer<Key<Unique>, u32, W, Copies> {
+    Coalesce::builder(key as Key<Unique>).share(Copies).build()
+}
+
+#[cfg(feature = "cache")]
+pub(crate) type CacheOf<Req> =
+    steadfast::cache::CacheLayer<Key<Req>, u32, Answer, DefaultClassify, fn(&Answer) -> Option<Answer>>;
+
+#[cfg(feature = "cache")]
+fn cache_of<Req: Numbered>() -> CacheOf<Req> {
+    let copy = |answer: &Answer| Some(Answer { ..*answer });
+    let builder = steadfast::cache::Cache::builder(LIMIT, key as Key<Req>);
+    builder.copy_with(copy as fn(&_) -> _).build().unwrap()
+}
+
+#[cfg(feature = "cache")]
+pub(crate) fn cache<E>() -> CacheOf<Request> {
+    cache_of()
+}
+
+#[cfg(feature = "cache")]
+pub(crate) fn cache_of_what_is_not_clone<E>() -> CacheOf<Unique> {
+    cache_of()
 }
 
 pub(crate) fn ready<E>() -> ReadyLayer {

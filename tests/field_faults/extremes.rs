@@ -218,3 +218,29 @@ async fn a_breaker_that_goes_round_by_itself_may_be_left_alone_for_as_long_as_on
         }
     }
 }
+
+// 17
+#[cfg(feature = "cache")]
+#[tokio::test(start_paused = true)]
+async fn a_cache_of_extreme_settings_answers_without_a_panic() {
+    let times = [Duration::ZERO, Duration::from_nanos(1), SEC, Duration::MAX];
+    for (ttl, while_revalidating) in times.iter().flat_map(|ttl| times.map(|other| (*ttl, other))) {
+        for (if_error, limit) in times.iter().flat_map(|time| times[1..].iter().map(|limit| (*time, *limit))) {
+            let builder = steadfast::cache::Cache::builder(ttl, |(): &()| Some(())).max_entries(1);
+            let builder = builder.stale_while_revalidate(while_revalidating).stale_if_error(if_error);
+            let Ok(cache) = builder.revalidate_timeout(limit).build() else {
+                assert!(ttl.is_zero() && while_revalidating.is_zero() && if_error.is_zero());
+                continue;
+            };
+            let upstream = Upstream::new(Mode::Succeed);
+            let service = cache.layer(upstream.clone());
+            for mode in [Mode::Succeed, Mode::Hang, Mode::Fail] {
+                upstream.set(mode);
+                let _ = poll_once(&mut Box::pin(service.clone().oneshot(())));
+                tokio::time::advance(2 * SEC).await;
+            }
+            upstream.set(Mode::Succeed);
+            assert_eq!(call_times(&service, 3).await, 3, "{:?}", cache.handle().settings());
+        }
+    }
+}

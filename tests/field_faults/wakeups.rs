@@ -12,8 +12,8 @@ use std::{
 
 use futures::task::{ArcWake, noop_waker, waker};
 use steadfast::{
-    Error, RejectedKind, backoff::Backoff, circuit_breaker::CircuitBreaker, ready::ReadyLayer, retry::Retry,
-    telemetry::Received, timeout::Timeout,
+    Error, RejectedKind, backoff::Backoff, circuit_breaker::CircuitBreaker, coalesce::Coalesce, ready::ReadyLayer,
+    retry::Retry, telemetry::Received, timeout::Timeout,
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit};
 
@@ -101,6 +101,39 @@ async fn one_subscriber_that_goes_away_takes_nothing_from_the_others() {
     assert!(matches!(stays.recv().await, Some(Received::Event(_))));
 }
 
+// 9
+#[tokio::test(start_paused = true)]
+async fn all_of_five_callers_that_wait_for_one_call_finish_and_so_do_four_when_the_first_goes() {
+    for first_goes in [false, true] {
+        let upstream = Upstream::new(Mode::Hang);
+        let mut callers = five_callers(&Coalesce::builder(|(): &()| Some(())).build().layer(upstream.clone()));
+        tokio::task::yield_now().await;
+        if first_goes {
+            // The call knows this one's waker only.
+            callers.remove(0).abort();
+            tokio::task::yield_now().await;
+        }
+        upstream.answer();
+        let answers = finished(callers).await;
+        assert!(answers.iter().all(|answer| *answer == Ok(1)), "{answers:?}");
+    }
+}
+
+// 9
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_same_call_and_moves_to_another_task_is_woken_there() {
+    let upstream = Upstream::new(Mode::Hang);
+    let service = Coalesce::builder(|(): &()| Some(())).build().layer(upstream.clone());
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(service.clone().oneshot(()))).collect();
+    let first = noop_waker();
+    let mut cx = Context::from_waker(&first);
+    assert!(calls.iter_mut().all(|call| call.as_mut().poll(&mut cx).is_pending()));
+    let tasks: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    tokio::task::yield_now().await;
+    upstream.answer();
+    assert_eq!(finished(tasks).await, [Ok(1), Ok(1), Ok(1)]);
+}
+
 struct CountWakes(AtomicU32);
 
 impl ArcWake for CountWakes {
@@ -135,4 +168,28 @@ async fn nothing_that_waits_wakes_itself() {
     tokio::time::advance(500 * MS).await;
     tokio::task::yield_now().await;
     assert!((1..=2).contains(&wakes.0.load(SeqCst)), "{} wake-ups for two timers", wakes.0.load(SeqCst));
+}
+
+// 10
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_same_call_is_polled_when_it_begins_and_when_it_ends() {
+    let polls = Arc::new(AtomicU32::new(0));
+    let upstream = Upstream::new(Mode::Hang);
+    let service = Coalesce::builder(|(): &()| Some(())).build().layer(upstream.clone());
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let (mut call, polls) = (Box::pin(service.clone().oneshot(())), Arc::clone(&polls));
+            tokio::spawn(std::future::poll_fn(move |cx| {
+                polls.fetch_add(1, SeqCst);
+                call.as_mut().poll(cx)
+            }))
+        })
+        .collect();
+    for _ in 0..300 {
+        tokio::task::yield_now().await;
+        tokio::time::advance(MS).await;
+    }
+    upstream.answer();
+    assert!(finished(callers).await.into_iter().all(|answer| answer == Ok(1)));
+    assert_eq!(polls.load(SeqCst), 200, "polls of 100 callers in 300 ms");
 }

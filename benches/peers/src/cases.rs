@@ -16,8 +16,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use steadfast::{
     adaptive_limit::AdaptiveLimit,
     bulkhead::Bulkhead,
+    cache::Cache,
     chaos::Chaos,
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
+    coalesce::Coalesce,
     degradation::Degradation,
     fallback::Fallback,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
@@ -43,6 +45,9 @@ pub(crate) const NAMES: &[&str] = &[
     "boundary",
     "chaos, switched off",
     "chaos, that lets the call pass",
+    "coalesce, alone",
+    "cache, fresh",
+    "cache, asked for each time (time to live of zero)",
     "bulkhead, uncontended",
     "bulkhead, refused",
     "tower concurrency limit, uncontended",
@@ -196,6 +201,10 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
     };
     let chaos = |on| Chaos::builder().name("inventory").hangs(1e-9).enabled(on).seed(1).build().expect("settings");
     let adaptive = || AdaptiveLimit::builder(second).name("inventory").build().expect("settings");
+    let cache = |ttl| {
+        let builder = Cache::builder(ttl, |id: &u64| Some(*id)).name("inventory").stale_if_error(second);
+        builder.build().expect("settings")
+    };
     let bulkhead = || Bulkhead::builder(25).name("inventory").build().expect("settings");
     // More than are ever asked for, or one in a day.
     let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
@@ -247,6 +256,13 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         "boundary" => measure!(layered.layer(steadfast::boundary::BoundaryLayer).service(ready)),
         "chaos, switched off" => measure!(layered.layer(chaos(false)).service(ready)),
         "chaos, that lets the call pass" => measure!(layered.layer(chaos(true)).service(ready)),
+        "coalesce, alone" => {
+            measure!(layered.layer(Coalesce::builder(|id: &u64| Some(*id)).name("inventory").build()).service(ready))
+        }
+        "cache, fresh" => measure!(layered.layer(cache(day)).service(ready)),
+        "cache, asked for each time (time to live of zero)" => {
+            measure!(layered.layer(cache(Duration::ZERO)).service(ready))
+        }
         "bulkhead, uncontended" => measure!(layered.layer(bulkhead()).service(ready)),
         "bulkhead, refused" => {
             let layer = bulkhead();
