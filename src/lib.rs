@@ -93,6 +93,7 @@ pub mod retry;
 mod rng;
 mod run;
 mod settings;
+pub mod shed;
 #[cfg(feature = "storm")]
 pub mod storm;
 mod sync;
