@@ -1,5 +1,5 @@
 //! Resilience patterns as tower middleware: circuit breaker, bulkhead, rate limiter, retry with a budget,
-//! timeout and deadline, fallback, chaos.
+//! timeout and deadline, fallback, load shedding, chaos.
 //!
 //! # Which layer goes where
 //! Outside in, for a client of one service:
@@ -15,6 +15,8 @@
 //! | 7 | [`rate_limit`] | counts only what is really sent |
 //! | 8 | `map_err(Error::Inner)` | chooses the error type of the stack |
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
+//!
+//! Around a handler of your own: [`timeout`], [`shed`], [`boundary`].
 //!
 //! [`ready`] goes above services of others that wait in `poll_ready`, and [`chaos`], for rehearsals, just above the client.
 //! [`Run`] runs code that is no service under any of these.

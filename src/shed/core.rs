@@ -53,7 +53,7 @@ pub(super) enum Asked {
     Taken,
     /// Waiting; no longer than until then.
     Waiting(Ticket, Duration),
-    Refused(Cause),
+    Refused,
 }
 
 const fn taken(word: u64) -> u64 {
@@ -91,11 +91,13 @@ impl Core {
     /// Runs `act` on the line under the lock, after what is over by now, and tells what has changed afterwards.
     fn with<T>(&self, now: Duration, tell: Tell<'_>, act: impl FnOnce(&mut Line<Waker>, Moment) -> T) -> T {
         let interval = Duration::from_nanos(self.interval.load(Relaxed));
-        let gap = Duration::from_nanos(self.held.load(Relaxed) / self.limit());
+        let takes = self.held.load(Relaxed);
+        let gap = Duration::from_nanos(takes / self.limit());
+        let at = Moment { now, takes: Duration::from_nanos(takes), gap };
         let (value, changes) = {
             let mut line = self.line.lock();
             line.overload.settle(now, interval);
-            let value = act(&mut line, Moment { now, gap });
+            let value = act(&mut line, at);
             (value, line.overload.changes())
         };
         if changes[0].is_some() {
@@ -117,7 +119,7 @@ impl Core {
             }
             let (asked, waker) = match line.join(at, call, waker) {
                 Ok((ticket, until)) => (Asked::Waiting(ticket, until), None),
-                Err((cause, waker)) => (Asked::Refused(cause), Some(waker)),
+                Err((_, waker)) => (Asked::Refused, Some(waker)),
             };
             self.nobody_waits(line);
             (asked, line.has_untold(), waker)

@@ -101,7 +101,7 @@ where
                             let timer = shared.timer(until);
                             this.state.set(State::Waiting { turn, class: call.class, timer });
                         }
-                        Asked::Refused(_) => {
+                        Asked::Refused => {
                             let rejected = shared.rejected();
                             *this.waiting = None;
                             return Poll::Ready(Err(rejected.into()));

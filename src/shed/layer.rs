@@ -171,7 +171,7 @@ impl<P, K> ShedBuilder<P, K> {
         self
     }
 
-    /// How long a call may wait while a queue stands. Default: 5 ms.
+    /// How long a call may wait while a queue stands. Default: 20 ms.
     pub fn target(mut self, wait: Duration) -> Self {
         self.settings.target = wait;
         self

@@ -18,10 +18,12 @@ use super::{
 /// queue stands, and otherwise.
 const LEAST_PLACES: (u32, u32) = (2, 20);
 
-/// When something happens, and how long it takes on average until a place is given back; zero if that is not known.
+/// When something happens, and how things are then: how long calls take on average, and how long it takes until one of them
+/// gives its place back; zero if that is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Duration,
+    pub(super) takes: Duration,
     pub(super) gap: Duration,
 }
 
@@ -271,7 +273,7 @@ impl<W> Line<W> {
     }
 
     /// How it stands with a call. An answer is given once.
-    pub(super) fn look(&mut self, ticket: Ticket) -> Option<Standing> {
+    pub(super) fn look(&self, ticket: Ticket) -> Option<Standing> {
         let standing = match self.slots.get(ticket)? {
             Slot::Waiting { .. } => return None,
             Slot::Given(then) => Standing::Given(*then),
@@ -332,9 +334,18 @@ impl<W> Line<W> {
     pub(super) fn prune(&mut self, at: Moment) {
         while let Some(Next { class, flow, ticket, .. }) = self.next(at) {
             let Some(Slot::Waiting { call, .. }) = self.slots.get(ticket) else { return };
-            if call.deadline.is_some_and(|deadline| deadline <= at.now) {
-                self.shed(at.now, ticket, Cause::Expired);
-                continue;
+            if let Some(left) = call.deadline.map(|deadline| deadline.saturating_sub(at.now)) {
+                // With less time left than calls take on average it is likely to be work for nothing. The last one is not judged: were everybody refused for what was seen in a slow hour, nobody would ever see
+                // that things have changed.
+                let cause = match left {
+                    left if left.is_zero() => Some(Cause::Expired),
+                    left if self.waiting > 1 && left < at.takes => Some(Cause::Hopeless),
+                    _ => None,
+                };
+                if let Some(cause) = cause {
+                    self.shed(at.now, ticket, cause);
+                    continue;
+                }
             }
             let patience = self.patience(at, class, flow);
             while let Some(oldest) = self.slots.first(&self.classes[class.index()].flows[flow].list) {
@@ -460,3 +471,6 @@ impl<W> Line<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub struct ShedSettings {
     /// How many more may wait for a place. Default 1,000, which is what comes in an `interval` at 10,000 calls a second;
     /// at most 1,000,000. 0: a call that finds no place is refused.
     pub max_waiting: u32,
-    /// How long a call may wait while a queue stands. Default 5 ms; over 0, at most `interval`.
+    /// How long a call may wait while a queue stands. Default 20 ms; over 0, at most `interval`.
     pub target: Duration,
     /// How long a call may wait otherwise, and how long a queue must last to be one that stands. Default 100 ms, over 0.
     pub interval: Duration,
@@ -30,7 +30,7 @@ impl Default for ShedSettings {
         Self {
             max_concurrent: 25,
             max_waiting: 1000,
-            target: Duration::from_millis(5),
+            target: Duration::from_millis(20),
             interval: Duration::from_millis(100),
             adaptive_lifo: true,
         }

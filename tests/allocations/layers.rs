@@ -12,6 +12,7 @@ use steadfast::{
     rate_limit::{Mode, RateLimit, RateLimitLayer},
     ready::ReadyLayer,
     retry::{Budget, CloneRequest, Retry, RetryLayer},
+    shed::{Shed, ShedLayer},
     timeout::{Timeout, TimeoutLayer},
 };
 
@@ -31,6 +32,10 @@ pub(crate) fn breaker() -> CircuitBreakerLayer {
 
 pub(crate) fn bulkhead() -> BulkheadLayer {
     Bulkhead::builder(2).name(name("bulkhead")).max_waiting(5).build().unwrap()
+}
+
+pub(crate) fn shed() -> ShedLayer {
+    Shed::builder(2).name(name("shed")).build().unwrap()
 }
 
 /// Delays half of all calls.

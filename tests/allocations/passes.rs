@@ -8,7 +8,9 @@ use tower::{Layer, ServiceExt};
 use crate::{
     CALLS, Foreign, Typed, assert_free, counted,
     inner::Inner,
-    layers::{breaker, bulkhead, chaos, cycles, fallback, fallback_service, name, rate_limit, retry, stack, timeout},
+    layers::{
+        breaker, bulkhead, chaos, cycles, fallback, fallback_service, name, rate_limit, retry, shed, stack, timeout,
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -29,6 +31,7 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("boundary", &BoundaryLayer).await;
     assert_free("ready", &ReadyLayer).await;
     assert_free("chaos", &chaos()).await;
+    assert_free("shed", &shed()).await;
 }
 
 #[tokio::test(start_paused = true)]

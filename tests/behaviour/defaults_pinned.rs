@@ -6,6 +6,7 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerSettings},
     fallback::Fallback,
     retry::{Budget, Retry, RetryLayer, RetrySettings},
+    shed::{Shed, ShedLayer, ShedSettings},
     timeout::Timeout,
 };
 
@@ -130,6 +131,23 @@ fn the_defaults_of_the_budgets_are_pinned() {
     };
     assert_eq!(all(Budget::ratio), (50.0, [2.0, 0.0, 0.0]));
     assert_eq!(all(Budget::refund), (50.0, [0.0, 1.0, 10.0]));
+}
+
+#[test]
+fn the_defaults_of_load_shedding_are_pinned() {
+    let pinned = "\
+ShedSettings {
+    max_concurrent: 25,
+    max_waiting: 1000,
+    target: 20ms,
+    interval: 100ms,
+    adaptive_lifo: true,
+}";
+    assert_eq!(format!("{:#?}", ShedSettings::default()), pinned);
+    for layer in [ShedLayer::default(), Shed::builder(25).build().unwrap()] {
+        assert_eq!(layer.handle().name().as_str(), "shed");
+        assert_eq!(layer.handle().settings(), ShedSettings::default());
+    }
 }
 
 #[test]

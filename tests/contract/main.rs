@@ -142,6 +142,8 @@ contract! {
     // Nor does this one.
     chaos: [ChaosLayer] chaos, chaos, chaos, Infallible;
     chaos_that_delays: [ChaosLayer] chaos_that_delays, chaos_that_delays, chaos, Infallible;
+    shed: [ShedLayer] shed, shed, shed, Rejected;
+    shed_with_a_queue: [ShedLayer] shed_with_queue, shed_with_queue, shed, Rejected;
     stack_of_all: [] stack, stack_of_what_is_not_clone, stack, Rejected;
 }
 

@@ -23,6 +23,7 @@ use steadfast::{
     },
     ready::ReadyLayer,
     retry::{CloneRequest, Retry, RetryLayer},
+    shed::{Shed, ShedLayer},
     timeout::{Timeout, TimeoutLayer},
 };
 use tower::{Layer, Service};
@@ -104,6 +105,15 @@ pub(crate) fn bulkhead<E>() -> BulkheadLayer {
 /// One at a time, so that whoever comes second waits.
 pub(crate) fn bulkhead_with_queue<E>() -> BulkheadLayer {
     Bulkhead::builder(1).max_waiting(10).max_wait(LIMIT).build().unwrap()
+}
+
+pub(crate) fn shed<E>() -> ShedLayer {
+    Shed::builder(25).build().unwrap()
+}
+
+/// One at a time, so that whoever comes second waits.
+pub(crate) fn shed_with_queue<E>() -> ShedLayer {
+    Shed::builder(1).target(LIMIT).interval(LIMIT).build().unwrap()
 }
 
 pub(crate) fn rate_limit<E>() -> RateLimitLayer {

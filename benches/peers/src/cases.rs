@@ -20,6 +20,7 @@ use steadfast::{
     fallback::Fallback,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
     retry::{Budget, Retry},
+    shed::Shed,
     timeout::Timeout,
 };
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -43,6 +44,8 @@ pub(crate) const NAMES: &[&str] = &[
     "chaos, that lets the call pass",
     "bulkhead, uncontended",
     "bulkhead, refused",
+    "shed, uncontended",
+    "shed, refused (no line)",
     "tower concurrency limit, uncontended",
     "rate limit, admitted",
     "rate limit, refused",
@@ -190,6 +193,7 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             .service(inner)
     };
     let chaos = |on| Chaos::builder().name("inventory").hangs(1e-9).enabled(on).seed(1).build().expect("settings");
+    let shed = |waiting| Shed::builder(25).name("inventory").max_waiting(waiting).build().expect("settings");
     let bulkhead = || Bulkhead::builder(25).name("inventory").build().expect("settings");
     // More than are ever asked for, or one in a day.
     let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
@@ -244,6 +248,12 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         "bulkhead, uncontended" => measure!(layered.layer(bulkhead()).service(ready)),
         "bulkhead, refused" => {
             let layer = bulkhead();
+            let _permits: Vec<_> = (0..25).map(|_| layer.handle().try_acquire().expect("a place")).collect();
+            measure!(layered.layer(layer).service(ready))
+        }
+        "shed, uncontended" => measure!(layered.layer(shed(1000)).service(ready)),
+        "shed, refused (no line)" => {
+            let layer = shed(0);
             let _permits: Vec<_> = (0..25).map(|_| layer.handle().try_acquire().expect("a place")).collect();
             measure!(layered.layer(layer).service(ready))
         }
