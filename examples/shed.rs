@@ -4,7 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use steadfast::{
-    ConfigError, Priority, RejectedKind,
+    ConfigError, Priority, Rejected, RejectedKind,
     bulkhead::Bulkhead,
     context::{self, CallContext},
     shed::Shed,
@@ -40,20 +40,18 @@ impl Served {
     }
 }
 
-/// Sends `requests` a millisecond apart for three seconds; a call takes 20 ms, and who sent it waits for a second.
-async fn load<L>(layer: &L, requests: &[Request], kind: impl Fn(&Request) -> usize) -> [Served; 2]
-where
-    L: Layer<Handler>,
-    L::Service:
-        Service<Request, Response = (), Error = steadfast::Rejected, Future: Send + 'static> + Clone + Send + 'static,
-{
-    let handler: Handler = service_fn(|_| {
-        Box::pin(async {
-            tokio::time::sleep(20 * MS).await;
-            Ok(())
-        })
-    });
-    let service = layer.layer(handler);
+type Server = tower::util::BoxCloneSyncService<Request, (), Rejected>;
+
+/// What takes 20 ms for each call.
+fn handler() -> impl Service<Request, Response = (), Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
+    service_fn(|_| async {
+        tokio::time::sleep(20 * MS).await;
+        Ok(())
+    })
+}
+
+/// Sends `requests` a millisecond apart for three seconds; who sent one waits for a second.
+async fn load(service: Server, requests: &[Request], kind: impl Fn(&Request) -> usize) -> [Served; 2] {
     let mut calls = Vec::new();
     for request in requests.iter().cycle().take(3000) {
         let now = tokio::time::Instant::now();
@@ -75,19 +73,16 @@ where
     served
 }
 
-type Answer = std::pin::Pin<Box<dyn Future<Output = Result<(), Infallible>> + Send>>;
-type Handler = tower::util::ServiceFn<fn(Request) -> Answer>;
-
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), ConfigError> {
     println!("Ten places and 20 ms a call: 500 calls a second can be served, and 1,000 come.\n");
     let normal = Request { tenant: 0, priority: Priority::Normal };
     let queue = Bulkhead::builder(10).max_waiting(1000).max_wait(10_000 * MS).build()?;
-    let [mut all, _] = load(&queue, &[normal], |_| 0).await;
+    let [mut all, _] = load(Server::new(queue.layer(handler())), &[normal], |_| 0).await;
     all.show("A queue, first come first served:");
 
     let shed = Shed::builder(10).build()?;
-    let [mut all, _] = load(&shed, &[normal], |_| 0).await;
+    let [mut all, _] = load(Server::new(shed.layer(handler())), &[normal], |_| 0).await;
     all.show("Load shedding:");
     let snapshot = shed.handle().snapshot();
     println!("    {} calls shed; pressure {}\n", snapshot.shed(), snapshot.pressure);
@@ -96,7 +91,8 @@ async fn main() -> Result<(), ConfigError> {
     let critical = Request { priority: Priority::Critical, ..normal };
     let shed = Shed::builder(10).build()?;
     let kind = |request: &Request| usize::from(request.priority == Priority::Normal);
-    let [mut critical, mut others] = load(&shed, &[critical, normal, normal, normal], kind).await;
+    let [mut critical, mut others] =
+        load(Server::new(shed.layer(handler())), &[critical, normal, normal, normal], kind).await;
     critical.show("    critical");
     others.show("    others");
 
@@ -106,7 +102,8 @@ async fn main() -> Result<(), ConfigError> {
     requests[0] = small;
     for fair in [false, true] {
         let shed = Shed::builder(10).fair_by(move |request: &Request| if fair { request.tenant } else { 0 }).build()?;
-        let [mut large, mut small] = load(&shed, &requests, |request| request.tenant as usize).await;
+        let [mut large, mut small] =
+            load(Server::new(shed.layer(handler())), &requests, |request| request.tenant as usize).await;
         println!("  {}", if fair { "fair by tenant:" } else { "all alike:" });
         large.show("    the large one");
         small.show("    the small one");
