@@ -101,7 +101,10 @@ async fn main() -> Result<(), ConfigError> {
     let mut requests = [normal; 10];
     requests[0] = small;
     for fair in [false, true] {
-        let shed = Shed::builder(10).fair_by(move |request: &Request| if fair { request.tenant } else { 0 }).build()?;
+        let shed = Shed::builder(10)
+            .seed(1)
+            .fair_by(move |request: &Request| if fair { request.tenant } else { 0 })
+            .build()?;
         let [mut large, mut small] =
             load(Server::new(shed.layer(handler())), &requests, |request| request.tenant as usize).await;
         println!("  {}", if fair { "fair by tenant:" } else { "all alike:" });

@@ -42,14 +42,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(name: Name, settings: ShedSettings, flows: usize) -> Self {
+    fn new(name: Name, settings: ShedSettings, flows: usize, seed: Option<u64>) -> Self {
         Self {
             name,
             core: Core::new(&settings, flows),
             settings: Live::new(settings),
             clock: Clock::start(),
             flows,
-            seed: if flows == 1 { 0 } else { rng::entropy() },
+            seed: seed.unwrap_or_else(|| if flows == 1 { 0 } else { rng::entropy() }),
             events: Emitter::new(),
         }
     }
@@ -107,7 +107,7 @@ impl Default for ShedLayer {
     /// A layer called `shed` with the default settings.
     fn default() -> Self {
         let builder = Shed::builder(ShedSettings::default().max_concurrent);
-        let shared = Arc::new(Shared::new(builder.name, builder.settings, 1));
+        let shared = Arc::new(Shared::new(builder.name, builder.settings, 1, None));
         Self { shared, priority: FromContext, key: OneKey }
     }
 }
@@ -135,6 +135,7 @@ pub struct ShedBuilder<P = FromContext, K = OneKey> {
     name: Name,
     settings: ShedSettings,
     flows: usize,
+    seed: Option<u64>,
     priority: P,
     key: K,
 }
@@ -146,6 +147,7 @@ impl Shed<()> {
             name: Name::from_static("shed"),
             settings: ShedSettings { max_concurrent, ..ShedSettings::default() },
             flows: 1,
+            seed: None,
             priority: FromContext,
             key: OneKey,
         }
@@ -191,15 +193,22 @@ impl<P, K> ShedBuilder<P, K> {
 
     /// How important a request is. Default: what the [call context](crate::context::priority) says.
     pub fn priority<Q>(self, priority: Q) -> ShedBuilder<Q, K> {
-        let Self { name, settings, flows, key, .. } = self;
-        ShedBuilder { name, settings, flows, priority, key }
+        let Self { name, settings, flows, seed, key, .. } = self;
+        ShedBuilder { name, settings, flows, seed, priority, key }
     }
 
     /// Shares places fairly between keys (tenants, callers), by a hash of what `key` makes of a request: one that sends more
     /// than its share does not shed what others send. Takes some 60 kB. Default: all calls are one's.
     pub fn fair_by<L>(self, key: L) -> ShedBuilder<P, L> {
-        let Self { name, settings, priority, .. } = self;
-        ShedBuilder { name, settings, flows: FLOWS, priority, key }
+        let Self { name, settings, seed, priority, .. } = self;
+        ShedBuilder { name, settings, flows: FLOWS, seed, priority, key }
+    }
+
+    /// Makes the hash of keys repeatable. Default: from the operating system, so that nobody can choose a key that meets
+    /// another's.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 
     /// Checks the settings and makes the layer.
@@ -208,7 +217,7 @@ impl<P, K> ShedBuilder<P, K> {
     /// The first setting that makes no sense, with what is allowed.
     pub fn build(self) -> Result<ShedLayer<P, K>, ConfigError> {
         self.settings.check(&self.name)?;
-        let shared = Arc::new(Shared::new(self.name, self.settings, self.flows));
+        let shared = Arc::new(Shared::new(self.name, self.settings, self.flows, self.seed));
         Ok(ShedLayer { shared, priority: self.priority, key: self.key })
     }
 }

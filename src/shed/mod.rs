@@ -66,6 +66,7 @@
 //! | [`adaptive_lifo`](ShedBuilder::adaptive_lifo) | on | the newest first while a queue stands |
 //! | [`priority`](ShedBuilder::priority) | of the call context | how important a request is |
 //! | [`fair_by`](ShedBuilder::fair_by) | none | whose a request is |
+//! | [`seed`](ShedBuilder::seed) | of the operating system | of the hash of keys |
 //!
 //! The two times are what did best in the simulator, in its listed and in drawn worlds ([`storm`](crate#features),
 //! `tests/storm/`): a `target` of 5 ms, as is usual, lets the line run empty again and again, and then all wait for up to an

@@ -75,6 +75,20 @@ async fn fault_10_a_waiting_call_is_woken_for_its_end_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn fault_9_a_waiting_call_that_moves_to_another_task_is_woken_there() {
+    let layer = one();
+    let permit = layer.handle().try_acquire().unwrap();
+    let [here, there] = [(); 2].map(|()| Arc::<Woken>::default());
+    let mut call = Box::pin(layer.layer(Work::default()).oneshot((1, MS)));
+    for woken in [&here, &there] {
+        let waker = futures::task::waker(Arc::clone(woken));
+        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(permit);
+    assert_eq!([here, there].map(|woken| woken.0.load(Ordering::Relaxed)), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_and_is_not_polled_holds_nobody_up() {
     let (layer, work) = (one(), Work::default());
     let first = start(&layer, &work, (1, 110 * MS)).await;

@@ -216,6 +216,15 @@ fn a_queue_of_the_less_important_is_none_for_the_more_important_but_the_other_wa
 }
 
 #[test]
+fn a_queue_that_has_gone_is_none_for_the_less_important_either() {
+    let mut line = line(100);
+    join(&mut line, 0, call(Critical));
+    assert_eq!(given(&mut line, at(50), 1), (vec![0], vec![]));
+    join(&mut line, 60, call(Critical));
+    assert_eq!(line.join(at(120), call(Sheddable), 120).unwrap().1, at(220).now);
+}
+
+#[test]
 fn flows_have_places_in_turn_and_one_that_has_just_come_is_before_the_others() {
     let mut line = line(100);
     for ms in 0..4 {
