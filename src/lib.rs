@@ -1,5 +1,5 @@
 //! Resilience patterns as tower middleware: circuit breaker, bulkhead, adaptive limit, rate limiter, retry with a budget,
-//! timeout and deadline, fallback, coalesced calls, a cache, chaos.
+//! timeout and deadline, fallback, load shedding, coalesced calls, a cache, chaos.
 //!
 //! # Which layer goes where
 //! Outside in, for a client of one service:
@@ -17,6 +17,8 @@
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
 //!
 //! A `cache` goes below the fallback and above the deadline, [`coalesce`] below the deadline and above the retry.
+//! Around a handler of your own: [`timeout`], [`shed`], [`boundary`].
+//!
 //! [`ready`] goes above services of others that wait in `poll_ready`, and [`chaos`], for rehearsals, just above the client.
 //! [`Run`] runs code that is no service under any of these. [`degradation`] is no layer: code asks it before optional work.
 //!
@@ -101,6 +103,7 @@ pub mod retry;
 mod rng;
 mod run;
 mod settings;
+pub mod shed;
 pub mod stall;
 #[cfg(feature = "storm")]
 pub mod storm;

@@ -14,6 +14,7 @@ use steadfast::{
     rate_limit::{Mode, RateLimit, RateLimitLayer},
     ready::ReadyLayer,
     retry::{Budget, CloneRequest, Retry, RetryLayer},
+    shed::{Shed, ShedLayer},
     timeout::{Timeout, TimeoutLayer},
 };
 
@@ -37,6 +38,10 @@ pub(crate) fn bulkhead() -> BulkheadLayer {
 
 pub(crate) fn adaptive_limit() -> AdaptiveLimitLayer {
     AdaptiveLimit::builder(Duration::from_secs(1)).name(name("limit")).max(2).max_waiting(5).build().unwrap()
+}
+
+pub(crate) fn shed() -> ShedLayer {
+    Shed::builder(2).name(name("shed")).build().unwrap()
 }
 
 /// Delays half of all calls.

@@ -10,7 +10,7 @@ use crate::{
     inner::Inner,
     layers::{
         adaptive_limit, breaker, bulkhead, chaos, coalesce, cycles, fallback, fallback_service, name, rate_limit,
-        retry, stack, timeout,
+        retry, shed, stack, timeout,
     },
 };
 
@@ -34,6 +34,7 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("ready", &ReadyLayer).await;
     assert_free("chaos", &chaos()).await;
     assert_free("coalesce", &coalesce()).await;
+    assert_free("shed", &shed()).await;
 }
 
 #[tokio::test(start_paused = true)]

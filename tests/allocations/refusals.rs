@@ -13,13 +13,14 @@ use steadfast::{
     circuit_breaker::CircuitBreakerLayer,
     context::{self, Scope},
     rate_limit::{Mode, RateLimit, RateLimitLayer},
+    shed::ShedLayer,
 };
 use tower::{Layer, Service};
 
 use crate::{
     CALLS, Typed, assert_allocates,
     inner::Inner,
-    layers::{Protection, breaker, bulkhead, fallback_service, name, protection, stack},
+    layers::{Protection, breaker, bulkhead, fallback_service, name, protection, shed, stack},
 };
 
 /// What an open breaker answers.
@@ -81,6 +82,29 @@ where
         assert_allocates(per_call, "limited", &limit.layer(Inner::new(false)), &limited).await;
         assert_eq!(limit.handle().snapshot().refused, 4 * CALLS);
     }
+}
+
+/// Refusals by load shedding, over a service with errors of type `E`.
+async fn assert_shed<E, Out: LayerError + Debug>(per_call: u64)
+where
+    ShedLayer: Layer<Inner<E>, Service: Service<u32, Response = u32, Error = Out> + Clone>,
+{
+    let is_shed = |outcome: &Result<u32, Out>| {
+        let rejected = outcome.as_ref().err().and_then(LayerError::as_rejected);
+        rejected.is_some_and(|rejected| rejected.kind() == RejectedKind::Shed && rejected.name().len() > 7)
+    };
+    let shed = shed();
+    let _permits: Vec<_> = (0..2).map(|_| shed.handle().try_acquire().unwrap()).collect();
+    assert_allocates(per_call, "hopeless", &Deadline(shed.layer(Inner::new(false))), is_shed).await;
+    shed.handle().change(|settings| settings.max_waiting = 0).unwrap();
+    assert_allocates(per_call, "full", &shed.layer(Inner::new(false)), is_shed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_shed_at_once_allocates_nothing() {
+    assert_shed::<Infallible, Rejected>(0).await;
+    assert_shed::<Typed, Typed>(0).await;
+    assert_shed::<BoxError, BoxError>(1).await;
 }
 
 /// Calls with a deadline that is over.

@@ -8,6 +8,7 @@ use steadfast::{
     coalesce::Coalesce,
     fallback::Fallback,
     retry::{Budget, Retry, RetryLayer, RetrySettings},
+    shed::{Shed, ShedLayer, ShedSettings},
     timeout::Timeout,
 };
 
@@ -161,6 +162,23 @@ CacheSettings {
 fn the_name_of_a_coalescer_is_pinned_and_that_it_is_on() {
     let layer = Coalesce::builder(|request: &u32| Some(*request)).build::<std::future::Pending<()>>();
     assert_eq!((layer.handle().name().as_str(), layer.handle().is_enabled()), ("coalesce", true));
+}
+
+#[test]
+fn the_defaults_of_load_shedding_are_pinned() {
+    let pinned = "\
+ShedSettings {
+    max_concurrent: 25,
+    max_waiting: 1000,
+    target: 20ms,
+    interval: 100ms,
+    adaptive_lifo: true,
+}";
+    assert_eq!(format!("{:#?}", ShedSettings::default()), pinned);
+    for layer in [ShedLayer::default(), Shed::builder(25).build().unwrap()] {
+        assert_eq!(layer.handle().name().as_str(), "shed");
+        assert_eq!(layer.handle().settings(), ShedSettings::default());
+    }
 }
 
 #[test]

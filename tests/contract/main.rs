@@ -156,6 +156,8 @@ contract! {
     chaos_that_delays: [ChaosLayer] chaos_that_delays, chaos_that_delays, chaos, Infallible;
     // Nor this one.
     coalesce: [CoalesceLayer] coalesce<_>, coalesce_of_what_is_not_clone, coalesce, Infallible;
+    shed: [ShedLayer] shed, shed, shed, Rejected;
+    shed_with_a_queue: [ShedLayer] shed_with_queue, shed_with_queue, shed, Rejected;
     stack_of_all: [] stack, stack_of_what_is_not_clone, stack, Rejected;
 }
 

@@ -13,6 +13,7 @@ use steadfast::{
     fallback::FallbackLayer,
     rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
     retry::RetryLayer,
+    shed::{Cause, ShedLayer},
     timeout::TimeoutLayer,
 };
 use tower::{Layer, ServiceExt};
@@ -148,6 +149,25 @@ async fn three_in_all<L: Over<Mock<Fault>, Fault>>(layer: &L, made_before: L::Se
     let outcome = made_before.oneshot(Request(1)).await;
     let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
     assert_eq!((rejected.kind(), inner.calls()), (RejectedKind::RateLimited, 2));
+}
+
+/// One set of places, one line and one count.
+pub(crate) async fn shed(new: fn() -> ShedLayer) {
+    let layer = new();
+    let handle = layer.clone().handle();
+    let made_before = layer.layer(Mock::<Fault>::answering());
+    handle.change(|settings| (settings.max_concurrent, settings.max_waiting) = (1, 0)).unwrap();
+    let permit = handle.try_acquire().unwrap();
+    let inner = Mock::answering();
+    for outcome in by_all(&layer, &inner).await {
+        let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(rejected.kind(), RejectedKind::Shed);
+    }
+    made_before.clone().oneshot(Request(1)).await.unwrap_err();
+    assert_eq!((inner.calls(), layer.handle().snapshot().ended(Cause::Full)), (0, 7));
+    assert_eq!((handle.snapshot().running, new().handle().snapshot().running), (1, 0), "another layer has its own");
+    drop(permit);
+    made_before.oneshot(Request(1)).await.unwrap();
 }
 
 /// One count of calls.

@@ -25,6 +25,7 @@ use steadfast::{
     },
     ready::ReadyLayer,
     retry::{CloneRequest, Retry, RetryLayer},
+    shed::{Shed, ShedLayer},
     timeout::{Timeout, TimeoutLayer},
 };
 use tower::{Layer, Service};
@@ -115,6 +116,15 @@ pub(crate) fn adaptive_limit<E>() -> AdaptiveLimitLayer {
 /// One at a time, so that whoever comes second waits.
 pub(crate) fn adaptive_limit_that_waits<E>() -> AdaptiveLimitLayer {
     AdaptiveLimit::builder(LIMIT).max(1).max_wait(1.0).build().unwrap()
+}
+
+pub(crate) fn shed<E>() -> ShedLayer {
+    Shed::builder(25).build().unwrap()
+}
+
+/// One at a time, so that whoever comes second waits.
+pub(crate) fn shed_with_queue<E>() -> ShedLayer {
+    Shed::builder(1).target(LIMIT).interval(LIMIT).build().unwrap()
 }
 
 pub(crate) fn rate_limit<E>() -> RateLimitLayer {

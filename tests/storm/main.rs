@@ -11,4 +11,5 @@ mod mechanisms;
 mod oracle;
 mod repeat;
 mod runs;
+mod shedding;
 mod toml;

@@ -24,6 +24,7 @@ use steadfast::{
     fallback::Fallback,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
     retry::{Budget, Retry},
+    shed::Shed,
     timeout::Timeout,
 };
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -50,6 +51,8 @@ pub(crate) const NAMES: &[&str] = &[
     "cache, asked for each time (time to live of zero)",
     "bulkhead, uncontended",
     "bulkhead, refused",
+    "shed, uncontended",
+    "shed, refused (no line)",
     "tower concurrency limit, uncontended",
     "adaptive limit, ready at once",
     "adaptive limit, pending once",
@@ -205,6 +208,7 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         let builder = Cache::builder(ttl, |id: &u64| Some(*id)).name("inventory").stale_if_error(second);
         builder.build().expect("settings")
     };
+    let shed = |waiting| Shed::builder(25).name("inventory").max_waiting(waiting).build().expect("settings");
     let bulkhead = || Bulkhead::builder(25).name("inventory").build().expect("settings");
     // More than are ever asked for, or one in a day.
     let (plenty, day) = (1_000_000_000, Duration::from_secs(86_400));
@@ -271,6 +275,12 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         }
         "adaptive limit, ready at once" => measure!(layered.layer(adaptive()).service(ready)),
         "adaptive limit, pending once" => measure!(layered.layer(adaptive()).service(pending)),
+        "shed, uncontended" => measure!(layered.layer(shed(1000)).service(ready)),
+        "shed, refused (no line)" => {
+            let layer = shed(0);
+            let _permits: Vec<_> = (0..25).map(|_| layer.handle().try_acquire().expect("a place")).collect();
+            measure!(layered.layer(layer).service(ready))
+        }
         "tower concurrency limit, uncontended" => measure!(layered.concurrency_limit(25).service(ready)),
         "rate limit, admitted" => measure!(layered.layer(rate(plenty, plenty, second, Mode::Smooth)).service(ready)),
         "rate limit, refused" => measure!(layered.layer(rate(1, 1, day, Mode::Smooth)).service(ready)),

@@ -57,6 +57,7 @@ macro_rules! set {
         }
     )*};
 }
+pub(super) use set;
 
 /// A time, or a share of the deadline of those who ask: `"deadline"`, `"deadline/3"`.
 #[derive(Clone, Copy, Debug)]

@@ -23,11 +23,12 @@ use self::{
 use crate::problem::{Problem, instead};
 
 /// The built-in stacks, with their text.
-pub(crate) const BUILT_IN: [(&str, &str); 4] = [
+pub(crate) const BUILT_IN: [(&str, &str); 5] = [
     ("none", include_str!("../stacks/none.toml")),
     ("naive", include_str!("../stacks/naive.toml")),
     ("steadfast", include_str!("../stacks/steadfast.toml")),
     ("server", include_str!("../stacks/server.toml")),
+    ("shed", include_str!("../stacks/shed.toml")),
 ];
 
 /// From outside in: the lines they begin at, and their settings, `kind` among them.

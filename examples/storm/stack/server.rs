@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use steadfast::{
     Error,
+    shed::Shed,
     storm::{Handler, Response, Work},
     timeout::Timeout,
 };
@@ -11,7 +12,7 @@ use tower::{Layer, util::BoxCloneSyncService};
 
 use super::{
     fields::{Field, Fields, Setting},
-    layers::{CHECKED, Kind, queue, rate},
+    layers::{CHECKED, Kind, queue, rate, set},
     value::Value,
 };
 use crate::problem::Problem;
@@ -23,8 +24,8 @@ pub(crate) type Within = BoxCloneSyncService<Work, Response, Error<Infallible>>;
 pub(crate) type WrapServer = Arc<dyn Fn(u32, Within) -> Within + Send + Sync>;
 
 /// What there is, by name.
-pub(crate) const SERVER_KINDS: [(&str, Kind<WrapServer>); 3] =
-    [("bulkhead", bulkhead), ("timeout", timeout), ("rate_limit", rate_limit)];
+pub(crate) const SERVER_KINDS: [(&str, Kind<WrapServer>); 4] =
+    [("bulkhead", bulkhead), ("shed", shed), ("timeout", timeout), ("rate_limit", rate_limit)];
 
 /// All of a server's layers, from outside in.
 pub(crate) fn around(handler: Handler, wraps: &[WrapServer]) -> Within {
@@ -58,6 +59,21 @@ fn bulkhead(fields: &Fields<'_>, name: String) -> Result<WrapServer, Problem> {
     let queue = queue(fields, name, first)?;
     Ok(Arc::new(move |workers, inner| {
         let layer = queue.clone().build().expect(CHECKED);
+        if let Places::Workers = places {
+            layer.handle().change(|settings| settings.max_concurrent = workers).expect(CHECKED);
+        }
+        Within::new(layer.layer(inner))
+    }))
+}
+
+fn shed(fields: &Fields<'_>, name: String) -> Result<WrapServer, Problem> {
+    let places: Places = fields.need("max_concurrent")?;
+    // As in `bulkhead`.
+    let mut builder = Shed::builder(if let Places::Fixed(places) = places { places } else { 1 }).name(name);
+    set!(builder, fields: max_waiting target interval adaptive_lifo);
+    builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    Ok(Arc::new(move |workers, inner| {
+        let layer = builder.clone().build().expect(CHECKED);
         if let Places::Workers = places {
             layer.handle().change(|settings| settings.max_concurrent = workers).expect(CHECKED);
         }

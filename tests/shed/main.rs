@@ -1,0 +1,5 @@
+//! Load shedding with a service, in paused time.
+
+mod calls;
+mod faults;
+mod support;
