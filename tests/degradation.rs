@@ -10,9 +10,11 @@ use std::{
 };
 
 use steadfast::{
+    adaptive_limit::{AdaptiveLimit, AdaptiveLimitLayer},
     bulkhead::Bulkhead,
     circuit_breaker::CircuitBreaker,
     degradation::{Degradation, DegradationBuilder, DegradationEvent, DegradationSettings, Pressure},
+    shed::Shed,
     stall,
     telemetry::Received,
 };
@@ -224,6 +226,45 @@ async fn bulkheads_press_by_what_is_taken_and_breakers_when_they_are_open() {
     breaker.disable();
     assert_eq!(breaker.pressure(), 0.0);
     assert_eq!(stall::pressure.pressure(), stall::pressure());
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_press_by_what_is_in_use_and_waits_and_fully_while_they_are_lowered() {
+    let limit = AdaptiveLimit::builder(SECOND).initial(4).max(4).build().unwrap();
+    let handle = limit.handle();
+    assert_eq!(handle.pressure(), 0.0);
+    let call = |limit: &AdaptiveLimitLayer| {
+        let limit = limit.clone();
+        let slow = || async {
+            sleep(SECOND * 3 / 4).await;
+            Ok::<_, steadfast::Rejected>(())
+        };
+        tokio::spawn(async move { steadfast::Run::run(&limit, slow).await })
+    };
+    let mut calls: Vec<_> = (0..2).map(|_| call(&limit)).collect();
+    sleep(MS).await;
+    assert_eq!(handle.pressure(), 0.25);
+    calls.extend((0..4).map(|_| call(&limit)));
+    sleep(MS).await;
+    assert_eq!((handle.snapshot().running, handle.snapshot().waiting, handle.pressure()), (4, 2, 0.75));
+    calls.extend((0..10).map(|_| call(&limit)));
+    sleep(MS).await;
+    assert_eq!(handle.pressure(), 1.0);
+    for call in calls {
+        let _ = call.await;
+    }
+    handle.change(|settings| (settings.min, settings.max) = (20, 20)).unwrap();
+    handle.change(|settings| settings.min = 1).unwrap();
+    for _ in 0..2 {
+        let calls: Vec<_> = (0..20).map(|_| call(&limit)).collect();
+        for call in calls {
+            let _ = call.await;
+        }
+    }
+    assert_eq!((handle.is_cutting(), handle.snapshot().running, handle.pressure()), (true, 0, 1.0));
+    let shed = Shed::builder(4).build().unwrap().handle();
+    let _place = shed.try_acquire().unwrap();
+    assert_eq!(Pressure::pressure(&shed), 0.125);
 }
 
 #[tokio::test(start_paused = true)]

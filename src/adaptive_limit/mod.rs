@@ -66,7 +66,8 @@
 //! ```
 //!
 //! The first line is Little's law. There is no baseline ("as fast as it once was") that could be wrong or drift: as long as
-//! most calls are answered in good time, the limit never goes down. Refusals of layers below say nothing, nor do calls
+//! most calls are answered in good time, the limit never goes down. Refusals of layers below say nothing, nor do late ends
+//! that are excused by a [stall](crate::stall) of our own runtime, nor calls
 //! that the caller dropped early. [`Aimd`](Algorithm::Aimd) is moved by the same windows, down by a fixed share and up by a
 //! fixed number: simpler to foresee, and slower to follow.
 //!

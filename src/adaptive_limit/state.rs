@@ -16,6 +16,7 @@ use crate::{
     RejectedKind, Verdict,
     bulkhead::{BulkheadHandle, BulkheadLayer, BulkheadSettings},
     settings::Live,
+    stall,
     sync::Mutex,
     telemetry::{Emitter, Name},
     time::{Clock, Instant},
@@ -94,15 +95,18 @@ impl Shared {
 
     /// A call has ended.
     pub(super) fn ended(&self, verdict: Verdict, began: Instant, now: Instant) {
-        let slow = now.saturating_duration_since(began) > self.settings.get().slow();
-        self.count(Sample::of(verdict, slow));
+        let sample = Sample::of(verdict, now.saturating_duration_since(began) > self.settings.get().slow());
+        if !(matches!(sample, Sample::Late | Sample::Lost) && stall::excuses()) {
+            self.count(sample);
+        }
         self.look(now);
     }
 
     /// A call was dropped before it had ended. Only a slow one says anything: others are given up for reasons of the
     /// caller's.
     pub(super) fn given_up(&self, began: Instant, now: Instant) {
-        if now.saturating_duration_since(began) > self.settings.get().slow() {
+        let slow = now.saturating_duration_since(began) > self.settings.get().slow();
+        if slow && !stall::excuses() {
             self.count(Sample::Lost);
             self.look(now);
         }

@@ -1,8 +1,10 @@
 //! Where pressure comes from.
 
 use crate::{
+    adaptive_limit::AdaptiveLimitHandle,
     bulkhead::BulkheadHandle,
     circuit_breaker::{CircuitBreakerHandle, State},
+    shed::ShedHandle,
 };
 
 /// How hard pressed something is, from 0 (idle) to 1 (can bear no more).
@@ -17,6 +19,27 @@ pub trait Pressure {
 impl<F: Fn() -> f64> Pressure for F {
     fn pressure(&self) -> f64 {
         self()
+    }
+}
+
+/// 1 while it is being lowered. Otherwise up to 0.5 for the share of it that is in use, and up to 0.5 more for calls that
+/// wait: 1 where as many wait as may be in progress.
+impl Pressure for AdaptiveLimitHandle {
+    fn pressure(&self) -> f64 {
+        let snapshot = self.snapshot();
+        if snapshot.cutting {
+            return 1.0;
+        }
+        let limit = f64::from(snapshot.limit);
+        let of_limit = |calls: f64| (calls / limit).min(1.0) / 2.0;
+        of_limit(snapshot.running.into()) + of_limit(snapshot.waiting as f64)
+    }
+}
+
+/// See [`ShedHandle::pressure`].
+impl Pressure for ShedHandle {
+    fn pressure(&self) -> f64 {
+        Self::pressure(self)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Our own runtime stands still for three seconds, over a service that is well: on the real clock, with real sockets.
 #![allow(clippy::disallowed_methods)]
 
+mod limits;
 mod outage;
 mod upstream;
 
