@@ -58,23 +58,24 @@ pub struct AdaptiveLimitSnapshot {
 impl AdaptiveLimitHandle {
     /// The name of the limit.
     pub fn name(&self) -> &Name {
-        self.state.shared.places.name()
+        self.state.places.name()
     }
 
     /// How many calls may be in progress now.
     pub fn limit(&self) -> u32 {
-        self.state.shared.places.settings().max_concurrent
+        self.state.places.settings().max_concurrent
     }
 
-    /// Whether the limit is being lowered: the service is overloaded, and nothing that can be left out should be sent.
+    /// Whether the limit is being lowered: the service is overloaded, and nothing that can be left out should be sent. Not
+    /// while nothing is answered at all. A single load, so it may be asked for each call.
     pub fn is_cutting(&self) -> bool {
-        self.state.shared.is_cutting()
+        self.state.is_cutting()
     }
 
     /// The limit and counts at this moment.
     pub fn snapshot(&self) -> AdaptiveLimitSnapshot {
-        let places = self.state.shared.places.snapshot();
-        let [lowered, raised] = self.state.shared.changes();
+        let places = self.state.places.snapshot();
+        let [lowered, raised] = self.state.changes();
         AdaptiveLimitSnapshot {
             limit: places.max_concurrent,
             running: places.running,
@@ -90,7 +91,7 @@ impl AdaptiveLimitHandle {
 
     /// The settings in force.
     pub fn settings(&self) -> AdaptiveLimitSettings {
-        **self.state.shared.settings.get()
+        **self.state.settings.get()
     }
 
     /// Changes settings in place, at once. The limit stays, brought to between the lowest and the highest; `initial` is for
@@ -102,12 +103,12 @@ impl AdaptiveLimitHandle {
         let mut settings = self.settings();
         edit(&mut settings);
         settings.check(self.name())?;
-        self.state.shared.change(settings);
+        self.state.change(settings);
         Ok(())
     }
 
     /// Events from now on.
     pub fn subscribe(&self) -> Events<AdaptiveLimitEvent> {
-        self.state.shared.events.subscribe()
+        self.state.events.subscribe()
     }
 }

@@ -33,16 +33,15 @@ impl<S, C: Clone, H: Clone> Layer<S> for AdaptiveLimitLayer<C, H> {
     type Service = AdaptiveLimit<S, C, H>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let shared = Arc::clone(&self.state.shared);
-        let measured = Measured { inner, shared, classify: self.classify.clone() };
-        AdaptiveLimit { inner: self.state.places.clone().holding(self.hold.clone()).layer(measured) }
+        let measured = Measured { inner, state: Arc::clone(&self.state), classify: self.classify.clone() };
+        AdaptiveLimit { inner: self.state.bulkhead.clone().holding(self.hold.clone()).layer(measured) }
     }
 }
 
 /// One adaptive limit for each key (host, tenant), in bounded memory.
 ///
-/// Holds at most `capacity` limits, but never forgets one that somebody still holds a layer or handle of; beyond that,
-/// those least used are forgotten.
+/// Holds at most `capacity` limits, but never forgets one that somebody still holds a layer, service or handle of; beyond
+/// that, those least used are forgotten.
 #[derive(Debug)]
 pub struct AdaptiveLimits<K, C = DefaultClassify, H = UntilResponse> {
     builder: AdaptiveLimitBuilder<C, H>,

@@ -9,8 +9,8 @@ use super::settings::{AdaptiveLimitSettings, Algorithm};
 
 /// Windows in a deadline.
 const WINDOWS: u32 = 4;
-/// Fewer calls than these say nothing.
-const FEWEST: u32 = 10;
+/// Fewer calls than these say nothing; of a small limit, fewer than twice as many as it lets in, or it would never move.
+const FEWEST: (u32, u32) = (3, 10);
 /// A larger share of bad calls is an overload. Half is too little: with two of five endpoints gone, every few windows half
 /// of the calls are bad by chance.
 const OVERLOAD: f64 = 0.6;
@@ -90,8 +90,10 @@ fn window(settings: &AdaptiveLimitSettings) -> Duration {
 pub(super) struct Limiter {
     /// Not whole, so that small limits grow too.
     limit: f64,
-    /// Up to here it doubles: as far as it was before an outage, and without end before it was first cut.
+    /// Up to here it doubles: as many as were in progress before an outage, and without end before it was first cut.
     known: f64,
+    /// The most that were in progress in the last window in which most were answered.
+    usual: f64,
     since: Duration,
     /// How long the window goes on.
     until: Duration,
@@ -104,6 +106,7 @@ impl Limiter {
         let mut limiter = Self {
             limit: f64::from(settings.initial),
             known: f64::INFINITY,
+            usual: f64::INFINITY,
             since: now,
             until: now.saturating_add(window(settings)),
             counts: Counts::default(),
@@ -128,8 +131,13 @@ impl Limiter {
         self.until
     }
 
-    /// Brings the limit to between the lowest and the highest.
-    pub(super) fn clamp(&mut self, settings: &AdaptiveLimitSettings) {
+    /// Other settings: the limit is brought to between the lowest and the highest, and the window to its new length.
+    pub(super) fn change(&mut self, now: Duration, settings: &AdaptiveLimitSettings) {
+        self.until = self.until.min(now.saturating_add(window(settings)));
+        self.clamp(settings);
+    }
+
+    fn clamp(&mut self, settings: &AdaptiveLimitSettings) {
         self.limit = self.limit.clamp(f64::from(settings.min), f64::from(settings.max));
     }
 
@@ -138,10 +146,10 @@ impl Limiter {
         self.counts.add(counts);
         self.until = now.saturating_add(window(settings));
         let (window, length) = (self.counts, now.saturating_sub(self.since));
-        let enough = window.all() >= FEWEST;
-        // What so few calls tell is of long ago.
+        let enough = window.all() >= self.limit().saturating_mul(2).clamp(FEWEST.0, FEWEST.1);
         if enough || length >= settings.deadline.saturating_mul(2) {
-            (self.since, self.counts) = (now, Counts::default());
+            // What so few calls tell is of long ago, and so is what was before them.
+            (self.since, self.counts, self.cutting) = (now, Counts::default(), false);
         }
         if !enough {
             return None;
@@ -155,19 +163,24 @@ impl Limiter {
     fn decide(&mut self, window: Counts, length: Duration, settings: &AdaptiveLimitSettings) -> Option<Cause> {
         // Of a limit that is not made use of, a part would be no cut.
         let used = self.limit.min(f64::from(window.peak.max(1)));
-        self.cutting = false;
+        let recovering = self.known.is_finite() && self.limit < self.known;
         if window.good == 0 && window.late == 0 {
             if self.limit > RESTART {
-                self.known = self.known.min(used);
+                if !recovering {
+                    self.known = self.usual.max(RESTART).min(self.limit);
+                }
                 self.limit = RESTART;
             }
             return Some(Cause::Outage);
+        }
+        if window.good.saturating_add(window.late) > window.all() / 2 {
+            self.usual = used;
         }
         if window.more_bad_than(OVERLOAD) {
             self.cutting = true;
             self.limit = match settings.algorithm {
                 Algorithm::Deadline => {
-                    let rate = f64::from(window.judged()) / length.as_secs_f64();
+                    let rate = f64::from(window.judged()) / length.max(Duration::from_nanos(1)).as_secs_f64();
                     (rate * settings.slow().as_secs_f64()).clamp(CUT.0 * used, CUT.1 * used)
                 }
                 Algorithm::Aimd { decrease, .. } => used * decrease,
@@ -176,7 +189,8 @@ impl Limiter {
             return Some(Cause::Overload);
         }
         let well = window.good > window.all() / 2 && !window.more_bad_than(HOLD);
-        if !well || f64::from(window.peak) < USED * self.limit {
+        // As many as before an outage may have as many bad ones as before it.
+        if !(well || recovering) || f64::from(window.peak) < USED * f64::from(self.limit()) {
             return None;
         }
         let step = match settings.algorithm {

@@ -11,9 +11,9 @@ use std::{
 use pin_project::pin_project;
 use tower::Service;
 
-use super::state::Shared;
+use super::state::State;
 use crate::{
-    Classify, IntoLayerError,
+    Classify, IntoLayerError, LayerError, RejectedKind, context,
     error::{self, ErrorOf},
     time::{self, Instant},
 };
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Measured<S, C> {
     pub(super) inner: S,
-    pub(super) shared: Arc<Shared>,
+    pub(super) state: Arc<State>,
     pub(super) classify: C,
 }
 
@@ -43,7 +43,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         MeasuredFuture {
             inner: self.inner.call(request),
-            timed: Timed { shared: Arc::clone(&self.shared), began: None },
+            timed: Timed { state: Arc::clone(&self.state), began: None },
             classify: self.classify.clone(),
         }
     }
@@ -59,9 +59,9 @@ pub(super) struct MeasuredFuture<F, C> {
 }
 
 struct Timed {
-    shared: Arc<Shared>,
-    /// When it had to wait first, until it has ended: a call that is ready at once reads no clock.
-    began: Option<Instant>,
+    state: Arc<State>,
+    /// When it had to wait first, until it has ended: a call that is ready at once reads no clock. And when it must be over.
+    began: Option<(Instant, Option<Instant>)>,
 }
 
 impl<F, C, Res, Err> Future for MeasuredFuture<F, C>
@@ -76,17 +76,21 @@ where
         let this = self.project();
         let poll = this.inner.poll(cx);
         if poll.is_pending() {
-            this.timed.began.get_or_insert_with(time::now);
+            // Later, when the call is dropped, it is not polled, and has no context.
+            this.timed.began.get_or_insert_with(|| (time::now(), context::deadline()));
         }
         let outcome = ready!(poll).map_err(IntoLayerError::into_layer_error);
         let began = this.timed.began.take();
         // A refusal by a layer below says nothing about the service.
         if error::refusal(&outcome).is_none() {
             let verdict = this.classify.classify(outcome.as_ref());
-            match began {
-                None => this.timed.shared.ended_at_once(verdict),
-                Some(began) => this.timed.shared.ended(verdict, began, time::now()),
-            }
+            let rejected = outcome.as_ref().err().and_then(LayerError::as_rejected);
+            let timed_out = rejected.is_some_and(|rejected| rejected.kind() == RejectedKind::TimedOut);
+            let took = began.map(|(began, _)| {
+                let now = time::now();
+                (now.saturating_duration_since(began), now)
+            });
+            this.timed.state.ended(verdict, timed_out, took);
         }
         Poll::Ready(outcome)
     }
@@ -94,8 +98,9 @@ where
 
 impl Drop for Timed {
     fn drop(&mut self) {
-        if let Some(began) = self.began {
-            self.shared.given_up(began, time::now());
+        if let Some((began, deadline)) = self.began {
+            let now = time::now();
+            self.state.given_up(now.saturating_duration_since(began), deadline, now);
         }
     }
 }

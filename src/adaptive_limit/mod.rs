@@ -49,19 +49,22 @@
 //! out best in the storms of the simulator, in the listed world and in worlds drawn at random (`tests/storm/limits.rs`).
 //!
 //! # How the limit moves
-//! What has ended within a quarter of the deadline is judged together, as soon as it is ten calls.
+//! What has ended within a quarter of the deadline is judged together, as soon as it is ten calls, or twice the limit if
+//! that is less. What has not come to so many in two deadlines is forgotten.
 //!
 //! ```text
 //! good     answered, and not slow
 //! late     answered slowly; or Overloaded (429, 503), however fast
-//! lost     failed slowly, or dropped by the caller when it was slow
+//! lost     failed slowly, timed out, or dropped by the caller when it was slow or its own deadline was over
 //! failed   failed fast
 //!
 //! late + lost over 6/10 of all but the failed    limit = calls that end in a slow call's time,
 //!                                                between 3/10 and 8/10 of those that were in progress
 //! neither good nor late ones                     at most 5, until something is answered
-//! late + lost at most 1/10, most calls good,     twice the limit up to where it was before an outage (or until it is cut
-//! and the limit in use                           for the first time), then a tenth more
+//! limit in use, and under what was in            twice the limit, up to that; also at the beginning, until it is
+//! progress before an outage                      cut for the first time
+//! late + lost at most 1/10, most calls good,     a tenth more
+//! and limit in use
 //! otherwise                                      as it is
 //! ```
 //!
@@ -78,12 +81,20 @@
 //!
 //! # Dropping
 //! Dropping the response future leaves the queue, or drops the call; its place goes to the next in line. A call that was slow
-//! by then counts as lost, and so does one that panics.
+//! by then, or whose deadline was over, counts as lost; so does one that panics then.
 //!
 //! # Differences
 //! Unlike the limits of Netflix's concurrency-limits and Envoy's gradient this one compares with what the caller can bear,
 //! not with the lowest latency seen. Vegas and gradient take a load that has grown slowly for an overload, and the latency
 //! under an overload for a healthy one.
+//!
+//! # What it is not for
+//! - **Long polls and streams** take long by themselves. Give them a bulkhead of their own, or classify them as
+//!   [`Neutral`](crate::Verdict::Neutral), which counts for nothing here.
+//! - **Services that wait in `poll_ready`** (tower's `Buffer` and `ConcurrencyLimit`) hold a call back before it begins, where
+//!   nothing is measured: put a [`ReadyLayer`](crate::ready::ReadyLayer) between, as in the example.
+//! - **Errors that say nothing about the service**, if all calls end in them: to a [`DefaultClassify`](crate::DefaultClassify)
+//!   that is an outage.
 //!
 //! Cost: two atomic operations for the place, one for the count; two readings of the clock for a call that has to wait, none
 //! for one that is ready at once. Nothing is allocated but, at most once in a window, new settings of the places.

@@ -1,10 +1,7 @@
 //! What the services of one layer share: counts of how calls end, and the limit that follows from them.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -31,26 +28,22 @@ enum Sample {
     Failed,
 }
 
+/// The state of one limit: a bulkhead, and what moves its limit. Held by every service, or a set of limits by key would
+/// forget one that is in use.
 #[derive(Debug)]
-pub(super) struct Shared {
-    /// Takes and gives places; its limit is the one that is found here.
+pub(super) struct State {
+    pub(super) bulkhead: BulkheadLayer,
     pub(super) places: BulkheadHandle,
     pub(super) settings: Live<AdaptiveLimitSettings>,
     limiter: Mutex<Limiter>,
-    counts: [AtomicU32; 4],
+    counts: [AtomicU64; 4],
     peak: AtomicU32,
     /// When the window is over, in nanoseconds of the clock.
     window_end: AtomicU64,
     clock: Clock,
     changes: [AtomicU64; 2],
+    cutting: AtomicBool,
     pub(super) events: Emitter<AdaptiveLimitEvent>,
-}
-
-/// The state of one limit: a bulkhead, and what moves its limit.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) places: BulkheadLayer,
-    pub(super) shared: Arc<Shared>,
 }
 
 impl State {
@@ -58,9 +51,10 @@ impl State {
     pub(super) fn new(name: Name, settings: AdaptiveLimitSettings) -> Self {
         let clock = Clock::start();
         let limiter = Limiter::new(&settings, clock.now());
-        let places = BulkheadLayer::refusing(name, place_settings(&limiter, &settings), RejectedKind::LimitReached);
-        let shared = Shared {
-            places: places.handle(),
+        let bulkhead = BulkheadLayer::refusing(name, place_settings(&limiter, &settings), RejectedKind::LimitReached);
+        Self {
+            places: bulkhead.handle(),
+            bulkhead,
             window_end: AtomicU64::new(nanos(limiter.window_end())),
             settings: Live::new(settings),
             limiter: Mutex::new(limiter),
@@ -68,9 +62,9 @@ impl State {
             peak: AtomicU32::new(0),
             clock,
             changes: Default::default(),
+            cutting: AtomicBool::new(false),
             events: Emitter::new(),
-        };
-        Self { places, shared: Arc::new(shared) }
+        }
     }
 }
 
@@ -87,32 +81,31 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Shared {
-    /// A call that was ready at once has ended: no clock was read for it.
-    pub(super) fn ended_at_once(&self, verdict: Verdict) {
-        self.count(Sample::of(verdict, false));
-    }
-
-    /// A call has ended.
-    pub(super) fn ended(&self, verdict: Verdict, began: Instant, now: Instant) {
-        let sample = Sample::of(verdict, now.saturating_duration_since(began) > self.settings.get().slow());
-        if !(matches!(sample, Sample::Late | Sample::Lost) && stall::excuses()) {
-            self.count(sample);
-        }
-        self.look(now);
-    }
-
-    /// A call was dropped before it had ended. Only a slow one says anything: others are given up for reasons of the
-    /// caller's.
-    pub(super) fn given_up(&self, began: Instant, now: Instant) {
-        let slow = now.saturating_duration_since(began) > self.settings.get().slow();
-        if slow && !stall::excuses() {
-            self.count(Sample::Lost);
+impl State {
+    /// A call has ended. That it `took` time is known of those that had to wait: a call that was ready at once reads no
+    /// clock. `timed_out`: by a timeout of a layer below.
+    pub(super) fn ended(&self, verdict: Verdict, timed_out: bool, took: Option<(Duration, Instant)>) {
+        let slow = timed_out || took.is_some_and(|(took, _)| took > self.settings.get().slow());
+        self.count(Sample::of(verdict, slow));
+        if let Some((_, now)) = took {
             self.look(now);
         }
     }
 
-    fn count(&self, sample: Sample) {
+    /// A call was dropped before it had ended. Only one that was slow, or at its deadline, says anything: others are given
+    /// up for reasons of the caller's.
+    pub(super) fn given_up(&self, took: Duration, deadline: Option<Instant>, now: Instant) {
+        if took > self.settings.get().slow() || deadline.is_some_and(|deadline| now >= deadline) {
+            self.count(Some(Sample::Lost));
+            self.look(now);
+        }
+    }
+
+    fn count(&self, sample: Option<Sample>) {
+        let Some(sample) = sample else { return };
+        if matches!(sample, Sample::Late | Sample::Lost) && stall::excuses() {
+            return;
+        }
         self.counts[sample as usize].fetch_add(1, Ordering::Relaxed);
         let running = self.places.running();
         if self.peak.load(Ordering::Relaxed) < running {
@@ -130,12 +123,14 @@ impl Shared {
 
     #[cold]
     fn judge(&self, now: Duration) {
-        self.update(|limiter, settings| {
+        self.update(|limiter| {
             if now < limiter.window_end() {
                 // Somebody else has been here.
                 return None;
             }
-            let take = |sample: Sample| self.counts[sample as usize].swap(0, Ordering::Relaxed);
+            let take = |sample: Sample| {
+                u32::try_from(self.counts[sample as usize].swap(0, Ordering::Relaxed)).unwrap_or(u32::MAX)
+            };
             let counts = Counts {
                 good: take(Sample::Good),
                 late: take(Sample::Late),
@@ -143,31 +138,32 @@ impl Shared {
                 failed: take(Sample::Failed),
                 peak: self.peak.swap(0, Ordering::Relaxed),
             };
-            limiter.judge(now, counts, settings)
+            limiter.judge(now, counts, &self.settings.get())
         });
     }
 
     /// Other settings, at once.
     pub(super) fn change(&self, settings: AdaptiveLimitSettings) {
-        self.settings.set(settings);
-        self.update(|limiter, settings| {
-            limiter.clamp(settings);
+        let now = self.clock.now();
+        self.update(|limiter| {
+            self.settings.set(settings);
+            limiter.change(now, &settings);
             Some(Cause::Settings)
         });
         self.events.emit(|| AdaptiveLimitEvent::SettingsChanged);
     }
 
-    /// Changes the limiter, and the places after it, in one order for all.
-    fn update(&self, step: impl FnOnce(&mut Limiter, &AdaptiveLimitSettings) -> Option<Cause>) {
-        let settings = self.settings.get();
+    /// Changes the limiter, and the places after it: settings, limit and places in one order for all.
+    fn update(&self, step: impl FnOnce(&mut Limiter) -> Option<Cause>) {
         let mut limiter = self.limiter.lock();
         let from = limiter.limit();
-        let cause = step(&mut limiter, &settings);
+        let cause = step(&mut limiter);
         let to = limiter.limit();
+        self.cutting.store(limiter.is_cutting(), Ordering::Relaxed);
         self.window_end.store(nanos(limiter.window_end()), Ordering::Relaxed);
         let Some(cause) = cause else { return };
         // Those that are let in are woken later: a waker is foreign code.
-        let wake = self.places.replace(place_settings(&limiter, &settings));
+        let wake = self.places.replace(place_settings(&limiter, &self.settings.get()));
         drop(limiter);
         wake();
         if from != to {
@@ -184,28 +180,18 @@ impl Shared {
     }
 
     pub(super) fn is_cutting(&self) -> bool {
-        self.limiter.lock().is_cutting()
+        self.cutting.load(Ordering::Relaxed)
     }
 }
 
 impl Sample {
-    fn of(verdict: Verdict, slow: bool) -> Self {
-        match verdict {
-            Verdict::Overloaded { .. } => Self::Late,
-            Verdict::Success | Verdict::Neutral => {
-                if slow {
-                    Self::Late
-                } else {
-                    Self::Good
-                }
-            }
-            Verdict::Transient { .. } | Verdict::Permanent => {
-                if slow {
-                    Self::Lost
-                } else {
-                    Self::Failed
-                }
-            }
-        }
+    fn of(verdict: Verdict, slow: bool) -> Option<Self> {
+        Some(match (verdict, slow) {
+            (Verdict::Overloaded { .. }, _) | (Verdict::Success, true) => Self::Late,
+            (Verdict::Success, false) => Self::Good,
+            (Verdict::Transient { .. } | Verdict::Permanent, true) => Self::Lost,
+            (Verdict::Transient { .. } | Verdict::Permanent, false) => Self::Failed,
+            (Verdict::Neutral, _) => return None,
+        })
     }
 }

@@ -1,16 +1,21 @@
 //! What the ends of calls do to the limit.
 
+use std::time::Duration;
+
 use steadfast::{
     RejectedKind,
-    adaptive_limit::{AdaptiveLimitEvent, Algorithm, Cause},
+    adaptive_limit::{AdaptiveLimitEvent, AdaptiveLimitSettings, Algorithm, Cause},
     telemetry::Received,
+    timeout::Timeout,
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceBuilder, ServiceExt};
 
-use crate::support::{End, MS, WINDOW, Work, all, builder, is_idle, limit, look, pass, settle, start, window};
+use crate::support::{
+    DEADLINE, End, MS, WINDOW, Work, all, builder, is_idle, limit, look, pass, settle, start, window,
+};
 
-const SLOW: std::time::Duration = std::time::Duration::from_millis(501);
-const FAST: std::time::Duration = std::time::Duration::from_millis(500);
+const SLOW: Duration = Duration::from_millis(501);
+const FAST: Duration = Duration::from_millis(500);
 
 #[tokio::test(start_paused = true)]
 async fn slow_answers_lower_it_and_answers_in_good_time_do_not() {
@@ -57,6 +62,69 @@ async fn failures_that_come_late_lower_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timeout_lowers_it_however_short_above_it_and_below() {
+    let above = limit();
+    let stack = ServiceBuilder::new().layer(Timeout::builder(100 * MS).build().unwrap()).layer(above.clone());
+    let (below, short) = (limit(), Timeout::builder(100 * MS).build().unwrap());
+    let (hangs, work) = ((100 * SLOW, End::Answer), Work::default());
+    all(&above, 1, (MS, End::Answer)).await;
+    all(&below, 1, (MS, End::Answer)).await;
+    let calls: Vec<_> = (0..40).map(|_| tokio::spawn(stack.service(work.clone()).oneshot(hangs))).collect();
+    let others: Vec<_> = (0..40).map(|_| tokio::spawn(below.layer(short.layer(work.clone())).oneshot(hangs))).collect();
+    for outcome in futures::future::join_all(calls.into_iter().chain(others)).await {
+        assert_eq!(outcome.unwrap().unwrap_err().rejected().unwrap().kind(), RejectedKind::TimedOut);
+    }
+    let limits = [look(&above).await, look(&below).await];
+    assert!(limits.iter().all(|limit| *limit < 50), "{limits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_about_the_service_says_nothing_about_the_load_however_slow() {
+    fn neutral(_: Result<&(), &steadfast::Error<crate::support::Fault>>) -> steadfast::Verdict {
+        steadfast::Verdict::Neutral
+    }
+    let layer = builder().classify(neutral as _).build().unwrap();
+    for takes in [SLOW, MS] {
+        for _ in 0..3 {
+            assert_eq!(window(&layer, (takes, End::Answer)).await, 50);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_503s_it_comes_back_under_a_load_that_it_cannot_serve_at_first() {
+    for takes in [10 * MS, 300 * MS] {
+        let (layer, work) = (limit(), Work::default());
+        for _ in 0..100 {
+            all(&layer, 20, (2 * MS, End::Overload)).await;
+            pass(48 * MS).await;
+        }
+        assert!(layer.handle().limit() <= 2, "{}", layer.handle().limit());
+        // 100 a second, for a minute.
+        for _ in 0..600 {
+            for _ in 0..10 {
+                start(&layer, &work, (takes, End::Answer));
+            }
+            pass(100 * MS).await;
+        }
+        let refused = layer.handle().snapshot().refused_waited;
+        for _ in 0..50 {
+            start(&layer, &work, (takes, End::Answer));
+            pass(10 * MS).await;
+        }
+        let snapshot = layer.handle().snapshot();
+        assert_eq!((snapshot.refused_waited, snapshot.cutting), (refused, false), "{takes:?}: {snapshot:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_changed_is_judged_by_at_once() {
+    let layer = builder().settings(AdaptiveLimitSettings::new(Duration::MAX)).build().unwrap();
+    layer.handle().change(|settings| settings.deadline = DEADLINE).unwrap();
+    assert!(window(&layer, (SLOW, End::Answer)).await < 50);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_is_a_quarter_of_the_deadline() {
     let layer = limit();
     all(&layer, 50, (WINDOW - 3 * MS, End::Overload)).await;
@@ -92,7 +160,7 @@ async fn failures_in_good_time_say_nothing_next_to_answers_and_alone_are_an_outa
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_outage_it_doubles_up_to_where_it_was() {
+async fn after_an_outage_it_doubles_up_to_what_was_in_progress_before() {
     let layer = limit();
     assert_eq!(window(&layer, (FAST, End::Answer)).await, 100);
     all(&layer, 80, (MS, End::Failure)).await;
@@ -103,7 +171,7 @@ async fn after_an_outage_it_doubles_up_to_where_it_was() {
     for _ in 0..6 {
         limits.push(window(&layer, (MS, End::Answer)).await);
     }
-    assert_eq!(limits, [10, 20, 40, 80, 88, 96]);
+    assert_eq!(limits, [10, 20, 40, 50, 55, 60]);
 }
 
 #[tokio::test(start_paused = true)]

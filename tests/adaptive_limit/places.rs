@@ -125,6 +125,22 @@ async fn each_key_has_its_own_limit_and_all_change_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_whose_service_is_in_use_is_not_forgotten() {
+    let limits = builder().build_keyed::<u32>(2).unwrap();
+    limits.for_key(&1).handle().change(|settings| settings.max = 7).unwrap();
+    let service = limits.for_key(&1).layer(Work::default());
+    let other = limits.for_key(&2).layer(Work::default());
+    let call = tokio::spawn(other.oneshot((MS, End::Answer)));
+    settle().await;
+    for key in (3..100).flat_map(|key| [key, key]) {
+        let _ = limits.for_key(&key);
+    }
+    assert_eq!((limits.for_key(&1).handle().limit(), limits.for_key(&2).handle().snapshot().running), (7, 1));
+    call.await.unwrap().unwrap();
+    drop(service);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_left_behind_by_calls_that_are_dropped_anywhere() {
     let layer = limit();
     layer.handle().change(|settings| settings.max = 3).unwrap();

@@ -98,7 +98,81 @@ fn where_nothing_is_answered_few_are_sent_until_something_is_and_then_soon_as_ma
         windows.busy(100, 0);
         limits.push(windows.limit());
     }
-    assert_eq!(limits, [10, 20, 40, 44, 48]);
+    assert_eq!(limits, [10, 20, 40, 50, 55]);
+}
+
+#[test]
+fn an_outage_in_which_hardly_any_calls_are_in_progress_is_left_as_fast() {
+    let mut windows = Windows::new(settings());
+    assert_eq!([windows.busy(375, 0), windows.busy(375, 0)], [Some(Cause::Growth); 2]);
+    // Refused at once, again and again.
+    for _ in 0..10 {
+        windows.pass(Counts { failed: 375, peak: 2, ..Counts::default() });
+    }
+    let mut limits = Vec::new();
+    for _ in 0..6 {
+        windows.busy(375, 0);
+        limits.push(windows.limit());
+    }
+    assert_eq!(limits, [10, 20, 40, 80, 100, 110]);
+}
+
+#[test]
+fn after_an_outage_it_gets_back_to_where_it_was_though_a_fifth_of_the_calls_is_bad_and_no_further() {
+    let mut windows = Windows::new(settings());
+    windows.pass(Counts { good: 100, peak: 30, ..Counts::default() });
+    windows.pass(Counts { lost: 100, peak: 30, ..Counts::default() });
+    for _ in 0..10 {
+        windows.busy(80, 20);
+    }
+    assert_eq!(windows.limit(), 30);
+    // Another one on the way back changes nothing of that.
+    windows.pass(Counts { lost: 100, peak: 30, ..Counts::default() });
+    windows.busy(80, 20);
+    windows.pass(Counts { lost: 100, peak: 10, ..Counts::default() });
+    for _ in 0..10 {
+        windows.busy(80, 20);
+    }
+    assert_eq!(windows.limit(), 30);
+}
+
+#[test]
+fn a_small_limit_grows_by_few_and_slow_calls() {
+    for (limit, takes) in [(1, 10), (1, 490), (2, 490), (3, 490), (4, 490)] {
+        let settings = AdaptiveLimitSettings { initial: limit, ..settings() };
+        let mut limiter = Limiter::new(&settings, Duration::ZERO);
+        limiter.known = 0.0;
+        let (mut now, mut counts) = (Duration::ZERO, Counts::default());
+        for _ in 0..1000 {
+            now += MS * takes;
+            counts = Counts { good: counts.good + limiter.limit(), peak: limiter.limit(), ..counts };
+            if now >= limiter.window_end() {
+                limiter.judge(now, std::mem::take(&mut counts), &settings);
+            }
+        }
+        assert!(limiter.limit() > 20, "{} from {limit}, with calls of {takes} ms", limiter.limit());
+    }
+}
+
+#[test]
+fn it_is_not_cutting_any_more_when_that_was_long_ago() {
+    let mut windows = Windows::new(settings());
+    windows.busy(0, 100);
+    assert!(windows.limiter.is_cutting());
+    for _ in 0..8 {
+        windows.busy(1, 0);
+    }
+    assert!(!windows.limiter.is_cutting());
+}
+
+#[test]
+fn a_shorter_deadline_ends_the_window_sooner() {
+    let endless = AdaptiveLimitSettings::new(Duration::MAX);
+    let mut limiter = Limiter::new(&endless, Duration::ZERO);
+    limiter.change(MS, &settings());
+    assert_eq!(limiter.window_end(), WINDOW + MS);
+    limiter.change(2 * MS, &endless);
+    assert_eq!(limiter.window_end(), WINDOW + MS);
 }
 
 #[test]
@@ -187,6 +261,26 @@ proptest! {
             prop_assert!(windows.limit() >= limit, "from {limit} to {} by {counts:?}", windows.limit());
             limit = windows.limit();
         }
+    }
+
+    #[test]
+    fn from_anywhere_it_gets_to_the_highest_if_all_is_well_and_it_is_made_use_of(
+        before in prop::collection::vec((counts(), 1_u64..1000), 0..50), aimd: bool, initial in 1_u32..60,
+    ) {
+        let algorithm = if aimd { Algorithm::AIMD } else { Algorithm::Deadline };
+        let mut windows = Windows::new(AdaptiveLimitSettings { max: 60, initial, algorithm, ..settings() });
+        for (counts, length) in before {
+            windows.now += MS * length as u32;
+            windows.limiter.judge(windows.now, counts, &windows.settings);
+        }
+        windows.now += Duration::from_secs(10);
+        windows.pass(Counts::default());
+        for _ in 0..150 {
+            let limit = windows.limit();
+            // Half of them twice in a window, so that the least that says anything is there.
+            windows.busy(limit + limit.div_ceil(2).max(2), 0);
+        }
+        prop_assert_eq!(windows.limit(), 60);
     }
 
     /// A service with so many workers, asked by more than it can serve, with a queue: as many as are let in wait for it.
