@@ -19,8 +19,8 @@ Examples, after `cargo run --release --features storm --example storm --`:
   compare naive steadfast                  both, scenario by scenario
   tune retry.max_attempts=1..6 circuit_breaker.failure_rate=0.1..0.9
 
-A stack is `none`, `naive`, `steadfast`, `server`, or a TOML file: a name, `[[layers]]` of each client and `[[server]]` layers
-of each backend (bulkhead, timeout, rate_limit), from outside in.
+A stack is `none`, `naive`, `steadfast`, `server`, `shed`, or a TOML file: a name, `[[layers]]` of each client and `[[server]]`
+layers of each backend (bulkhead, shed, timeout, rate_limit), from outside in.
 A scenario is one of `Scenario::listed`, or a TOML file.
 A knob is a path into the scenario (world.load.rate, world.backends.*.workers, world.deadline, faults.0.factor, until)
 or into the stack (retry.max_attempts, timeout.1.total, server.bulkhead.max_waiting): by the kind or name of the layer.

@@ -190,7 +190,7 @@ fn mistakes_on_the_side_of_the_server_are_named_alike() {
     assert_eq!(layer("max_waiting = 1"), "my.toml, line 3: `server[0].max_concurrent`: is missing");
     assert_eq!(
         layer("max_concurrent = \"workers\"\n[[server]]\nkind = \"retry\""),
-        "my.toml, line 6: `server[1].kind`: \"retry\" is no kind of layer of a server; there are: bulkhead, timeout, rate_limit"
+        "my.toml, line 6: `server[1].kind`: \"retry\" is no kind of layer of a server; there are: bulkhead, shed, timeout, rate_limit"
     );
     assert_eq!(
         refused("name = \"a\"\n[[server]]\nkind = \"timeout\"\ntotal = \"deadline\""),
@@ -228,20 +228,29 @@ max_concurrent = "workers"
 max_waiting = 5
 max_wait = "100ms"
 order = "fifo"
+[[server]]
+kind = "shed"
+max_concurrent = "workers"
+max_waiting = 50
+target = "10ms"
+interval = "50ms"
+adaptive_lifo = false
 "#;
     let plan = Plan::parse(text, "all").unwrap();
     let again = Plan::parse(&plan.text(), "again").unwrap();
     assert_eq!(again.text(), plan.text());
-    assert_eq!((again.layers.len(), again.server.len()), (1, 3));
+    assert_eq!((again.layers.len(), again.server.len()), (1, 4));
     plan.candidate().unwrap();
 }
 
 #[test]
-fn a_bulkhead_of_a_server_has_as_many_places_as_there_are_workers() {
-    let places = |places: &str| serves(&format!("[[server]]\nkind = \"bulkhead\"\nmax_concurrent = {places}"));
-    let workers = places("\"workers\"");
-    assert_eq!(workers, places("4"), "which is how many each backend of the default world has");
-    assert!(places("1").goodput < 60.0 && workers.goodput > 85.0);
+fn bulkhead_and_shed_of_a_server_have_as_many_places_as_there_are_workers() {
+    for kind in ["bulkhead", "shed"] {
+        let places = |places: &str| serves(&format!("[[server]]\nkind = \"{kind}\"\nmax_concurrent = {places}"));
+        let workers = places("\"workers\"");
+        assert_eq!(workers, places("4"), "which is how many each backend of the default world has");
+        assert!(places("1").goodput < 60.0 && workers.goodput > 85.0, "{kind}");
+    }
 }
 
 #[test]
