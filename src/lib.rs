@@ -84,6 +84,7 @@ pub mod classify;
 pub mod context;
 mod error;
 pub mod fallback;
+pub mod hedge;
 mod keyed;
 mod priority;
 mod queue;

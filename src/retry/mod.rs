@@ -65,17 +65,22 @@
 //! Unlike tower's `Retry` this one has a budget without a floor per second (a floor defeats it for many small clients), knows
 //! deadlines, `Retry-After` and its own breaker's refusals, and counts attempts once over nested retries.
 
+mod backup;
 mod budget;
+mod call;
 mod future;
+mod lane;
 mod layer;
 #[cfg(all(test, steadfast_loom))]
 mod loom_budget;
+mod plan;
 mod policy;
 mod replay;
 mod service;
 mod settings;
 
 pub use self::{
+    backup::{Backup, Backups, NoBackup},
     budget::{Budget, BudgetMode},
     future::ResponseFuture,
     layer::{RetryBuilder, RetryEvent, RetryHandle, RetryLayer},
