@@ -18,8 +18,8 @@ use crate::support::{Answer, End::*, MS, Scripted, retry};
 /// hedge goes to the other one and wins. The breakers of the slow one and of the other.
 async fn a_slow_endpoint(breaker: fn() -> CircuitBreakerBuilder) -> [CircuitBreakerHandle; 2] {
     let breakers = [breaker().build().unwrap(), breaker().build().unwrap()];
-    let endpoints = [(&breakers[0], 900), (&breakers[1], 20)]
-        .map(|(breaker, takes)| breaker.layer(Scripted::new(&[(takes, Ok)])));
+    let endpoints =
+        [(&breakers[0], 900), (&breakers[1], 20)].map(|(breaker, takes)| breaker.layer(Scripted::new(&[(takes, Ok)])));
     let turn = Arc::new(AtomicU32::new(0));
     let balance = service_fn(move |()| {
         let endpoint = endpoints[turn.fetch_add(1, SeqCst) as usize % 2].clone();

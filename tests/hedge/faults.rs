@@ -1,7 +1,7 @@
 //! Faults 8, 9, 10 and 23, as hedges can have them.
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use steadfast::hedge::Hedge;
+use steadfast::{BoxError, hedge::Hedge};
 use tower::{Layer, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit};
 
 use crate::support::{End::*, MS, Scripted, retry, timed, won};
@@ -56,7 +56,8 @@ async fn a_backup_goes_by_an_instance_that_was_driven_to_ready() {
     // The service itself panics otherwise; so do these two.
     let limited = ConcurrencyLimit::new(Scripted::new(&script), 2);
     assert_eq!(timed(hedged().layer(limited).oneshot(())).await, (won(2), 70));
-    let buffered = Buffer::new(Scripted::new(&script), 1);
+    let boxed = ServiceExt::<()>::map_err(Scripted::new(&script), |error| BoxError::from(format!("{error:?}")));
+    let buffered = Buffer::new(boxed, 1);
     let layer = steadfast::retry::Retry::builder().hedge(Hedge::after(50 * MS)).build().unwrap();
     let (outcome, took) = timed(layer.layer(buffered).oneshot(())).await;
     assert_eq!((outcome.unwrap(), took), ((Ok, 2), 70));

@@ -10,7 +10,7 @@ use steadfast::{
     fallback::Fallback,
     hedge::Hedge,
     rate_limit::{Mode, RateLimit, RateLimitBuilder},
-    retry::{Backups, Budget, BudgetMode, CloneRequest, Retry, RetryBuilder, only_unsent_unless},
+    retry::{Budget, BudgetMode, CloneRequest, Retry, only_unsent_unless},
     storm::{Failure, Request, Response, StormClassify, Upstream},
     timeout::Timeout,
 };
@@ -150,6 +150,19 @@ impl Setting for Hedging {
     }
 }
 
+/// Builders of one attempt at a time and of two are of different types.
+macro_rules! attempts {
+    ($builder:expr, $replay:expr, $inner:expr) => {
+        match $replay {
+            Replays::All => Between::new($builder.build().expect(CHECKED).layer($inner)),
+            Replays::Idempotent => {
+                let replay = only_unsent_unless(CloneRequest, Request::is_idempotent);
+                Between::new($builder.replay(replay).build().expect(CHECKED).layer($inner))
+            }
+        }
+    };
+}
+
 fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     let mut builder = Retry::builder().name(name.clone()).classify(StormClassify);
     set!(builder, fields: max_attempts backoff max_retry_after seed);
@@ -168,28 +181,14 @@ fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
         }
         let builder = builder.clone().budget(budget);
         match (hedge, soft_timeout) {
-            (None, None) => attempts(builder, replay, inner),
-            (Some(hedge), None) => attempts(builder.hedge(hedge), replay, inner),
+            (None, None) => attempts!(builder, replay, inner),
+            (Some(hedge), None) => attempts!(builder.hedge(hedge), replay, inner),
             (hedge, Some(limit)) => {
                 let hedge = hedge.unwrap_or(Hedge::never());
-                attempts(builder.hedge(hedge.soft_timeout(limit)), replay, inner)
+                attempts!(builder.hedge(hedge.soft_timeout(limit)), replay, inner)
             }
         }
     }))
-}
-
-fn attempts<H: Backups>(
-    builder: RetryBuilder<StormClassify, CloneRequest, H>,
-    replay: Replays,
-    inner: Between,
-) -> Between {
-    match replay {
-        Replays::All => Between::new(builder.build().expect(CHECKED).layer(inner)),
-        Replays::Idempotent => {
-            let replay = only_unsent_unless(CloneRequest, Request::is_idempotent);
-            Between::new(builder.replay(replay).build().expect(CHECKED).layer(inner))
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
