@@ -194,7 +194,9 @@ impl Around for Beside {
     }
 
     fn at_once(&self, shared: &Shared, ended: Ended) -> bool {
-        let plain = matches!(ended, Ended::Answered { verdict: Verdict::Transient { retry_after: None }, .. });
+        // Where it did not even get to, it would not get a moment later either.
+        let plain =
+            matches!(ended, Ended::Answered { verdict: Verdict::Transient { retry_after: None }, reached: true });
         let core = core(shared);
         plain && self.is_first(0) && !self.hedged && core.settings().hedges() && !core.holds(time::now())
     }

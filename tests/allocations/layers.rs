@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use steadfast::{
+    DefaultClassify,
     backoff::Backoff,
     boundary::BoundaryLayer,
     bulkhead::{Bulkhead, BulkheadLayer},
     chaos::{Chaos, ChaosLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     fallback::{Fallback, FallbackLayer, FromService, Value},
+    hedge::Hedge,
     rate_limit::{Mode, RateLimit, RateLimitLayer},
     ready::ReadyLayer,
-    retry::{Budget, CloneRequest, Retry, RetryLayer},
+    retry::{Backup, Budget, CloneRequest, Retry, RetryLayer},
     timeout::{Timeout, TimeoutLayer},
 };
 
@@ -51,6 +53,12 @@ pub(crate) fn cycles() -> RateLimitLayer {
 pub(crate) fn retry() -> RetryLayer {
     let wait = Backoff::fixed(Duration::from_millis(5));
     Retry::builder().name(name("retry")).backoff(wait).budget(Arc::new(Budget::refund())).build().unwrap()
+}
+
+/// A hedge by percentile that never comes, or one that comes when a call is pending.
+pub(crate) fn hedged(at_once: bool) -> RetryLayer<DefaultClassify, CloneRequest, Backup> {
+    let hedge = if at_once { Hedge::after(Duration::ZERO).budget(1.0, 1000) } else { Hedge::percentile(0.95) };
+    Retry::builder().name(name("retry")).hedge(hedge.soft_timeout(Duration::from_secs(1))).build().unwrap()
 }
 
 pub(crate) fn fallback() -> FallbackLayer<Value<u32>> {
