@@ -138,4 +138,24 @@ mod tests {
         assert!(!outer.left());
         outer.enter(|| without_attempts(|| assert!(AttemptCount::begin(2, None).left())));
     }
+
+    #[test]
+    fn attempts_under_way_at_once_have_their_own_numbers_and_share_what_is_left() {
+        let mut outer = AttemptCount::begin(4, None);
+        let (mut one, mut two) = (1, 2);
+        outer.take();
+        let mut below = outer.enter_as(&mut one, || AttemptCount::begin(9, None));
+        outer.enter_as(&mut two, || assert_eq!((attempt(), is_repeated()), (2, true)));
+        outer.enter_as(&mut one, || {
+            assert_eq!((attempt(), is_repeated()), (1, false));
+            below.enter(|| ());
+            below.take();
+            assert!(below.left());
+        });
+        assert_eq!((outer.made(), one, two), (3, 2, 2));
+        outer.take();
+        // The last one has been used up above.
+        outer.enter_as(&mut one, || below.enter(|| assert_eq!(attempt(), 2)));
+        assert!(!below.left() && !outer.left());
+    }
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Verdict, context,
     hedge::{Core, Why},
-    time::{self, Sleep},
+    time::{self, Instant, Sleep},
 };
 
 /// Whether a call may have a second attempt under way while the first is pending: [`NoBackup`] or [`Backup`].
@@ -266,9 +266,10 @@ impl<F> SecondProj<'_, F> {
         loop {
             let new = (0..2).any(|lane| busy[lane] == Busy::Trying && self.timings[lane].started.is_none());
             if new || self.planned.is_none() {
-                let plan = self.plan(busy, call, shared);
+                let now = time::now();
+                let plan = self.plan(busy, call, shared, now);
                 *self.planned = Some(plan);
-                self.alarm.set(plan.map(|plan| Sleep::until(plan.at)));
+                self.alarm.set(plan.filter(|plan| plan.at > now).map(|plan| Sleep::until(plan.at)));
             }
             let Some(plan) = self.planned.flatten() else { return Poll::Pending };
             if self.alarm.as_mut().as_pin_mut().is_some_and(|alarm| !alarm.poll_elapsed(cx)) {
@@ -299,8 +300,7 @@ impl<F> SecondProj<'_, F> {
         }
     }
 
-    fn plan<Req>(&mut self, busy: [Busy; 2], call: &Call<Req>, shared: &Shared) -> Option<Plan> {
-        let now = time::now();
+    fn plan<Req>(&mut self, busy: [Busy; 2], call: &Call<Req>, shared: &Shared, now: Instant) -> Option<Plan> {
         for (busy, timing) in busy.iter().zip(&mut *self.timings) {
             if *busy == Busy::Trying {
                 timing.started.get_or_insert(now);
