@@ -15,7 +15,7 @@ use super::{
     Backups, NoBackup, Replay,
     backup::{Alone, Beside},
     call::{Call, Then, Token},
-    lane::{Lane, Turn},
+    lane::{Busy, Lane, Turn},
     layer::Shared,
 };
 use crate::{
@@ -79,21 +79,26 @@ where
                 second.project().begin(call, shared);
             }
         }
+        // Whether the first lane has been polled for nothing, and need not be again.
+        let mut quiet = false;
         for _ in 0..STEPS_PER_POLL {
             let mut second = H::project(this.second.as_mut()).map(|second| second.project());
             let mut turn = Turn { service: &mut *this.service, call: &mut *call, replay: &*this.replay };
             let number = second.as_mut().map(|second| &mut second.timings[0].number);
-            let (lane, outcome) = match turn.step(this.first.as_mut(), this.token, number, cx) {
+            let first = if quiet { Poll::Pending } else { turn.step(this.first.as_mut(), this.token, number, cx) };
+            let (lane, outcome) = match first {
                 Poll::Ready(Some(outcome)) => (0, outcome),
                 Poll::Ready(None) => continue,
                 Poll::Pending => {
                     let Some(second) = second.as_mut() else { return Poll::Pending };
+                    quiet = true;
                     let number = Some(&mut second.timings[1].number);
                     match turn.step(second.lane.as_mut(), second.token, number, cx) {
                         Poll::Ready(Some(outcome)) => (1, outcome),
                         Poll::Ready(None) => continue,
                         Poll::Pending => {
                             ready!(second.poll_backup(this.first.as_mut(), this.token, call, shared, cx));
+                            quiet = this.first.busy() == Busy::Trying;
                             continue;
                         }
                     }
@@ -124,6 +129,7 @@ where
                 (Some(next), None) => this.first.set(next),
                 (Some(next), Some(mut second)) => {
                     second.ended(lane, call.attempts.made());
+                    quiet &= lane != 0;
                     if lane == 0 { this.first.set(next) } else { second.lane.set(next) }
                 }
                 (None, second) => {
