@@ -48,6 +48,7 @@ impl AttemptCount {
     }
 
     /// Runs `poll` with this count in the context, and carries back the attempts that were made below.
+    #[inline(always)]
     pub(crate) fn enter<T>(&mut self, poll: impl FnOnce() -> T) -> T {
         let outside = self.cut();
         let restore = Restore(outside);
@@ -83,6 +84,7 @@ impl AttemptCount {
     }
 
     /// The context around this count, and what is left in it: another attempt above may have used some up.
+    #[inline(always)]
     fn cut(&mut self) -> CallContext {
         let outside = CURRENT.get();
         if let Some(above) = outside.attempts {
@@ -92,6 +94,7 @@ impl AttemptCount {
         outside
     }
 
+    #[inline(always)]
     fn leave(&self, inside: CallContext, outside: CallContext) {
         let attempts = outside.attempts.map(|above| Attempts { made: self.0.made.max(above.made), ..above });
         CURRENT.set(CallContext { limit: inside.limit, attempts, ..outside });

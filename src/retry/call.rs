@@ -53,6 +53,7 @@ pub(super) enum Then {
 }
 
 impl<Req> Call<Req> {
+    #[inline(always)]
     pub(super) fn new(attempts: AttemptCount, copy: Option<Req>, may_repeat: bool) -> Self {
         let (wait, deposits) = (Duration::ZERO, false);
         Self { attempts, begun: false, copy, may_repeat, waits: 0, wait, deposits, reached: false }
@@ -79,6 +80,7 @@ impl<Req> Call<Req> {
     }
 
     /// What follows the attempt that had this outcome and this token. `around` knows of another that is under way.
+    #[inline(always)]
     pub(super) fn follow<Res, Err, C>(
         &mut self,
         shared: &Arc<Shared>,

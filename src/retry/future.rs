@@ -47,6 +47,7 @@ pub struct ResponseFuture<S: Service<Req>, Req, C, P, H: Backups = NoBackup> {
 }
 
 impl<S: Service<Req>, Req, C, P, H: Backups> ResponseFuture<S, Req, C, P, H> {
+    #[inline(always)]
     pub(super) fn new(
         first: S::Future,
         service: S,

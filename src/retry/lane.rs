@@ -61,7 +61,7 @@ where
 {
     /// One step: an outcome, or that something has changed. The `number` is that of the lane's attempt, where there may
     /// be another one under way.
-    #[inline]
+    #[inline(always)] // Where there is one lane only, all that is for two goes away.
     pub(super) fn step(
         &mut self,
         mut lane: Pin<&mut Lane<S::Future>>,
@@ -103,7 +103,7 @@ where
     }
 }
 
-#[inline]
+#[inline(always)]
 fn enter<T>(attempts: &mut AttemptCount, number: Option<&mut u32>, poll: impl FnOnce() -> T) -> T {
     match number {
         None => attempts.enter(poll),
