@@ -9,7 +9,7 @@ use steadfast::{
     retry::{CloneRequest, Retry, RetryEvent, only_unsent_unless},
     telemetry::Received,
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::support::{End::*, MS, NEVER, Scripted, judge, retry, timed, won};
 
@@ -54,7 +54,8 @@ async fn a_quick_call_has_none() {
 async fn losers_are_dropped_although_the_response_future_is_kept() {
     let service = Scripted::new(&[(900, Ok), (20, Ok)]);
     let layer = retry().hedge(Hedge::after(50 * MS)).build().unwrap();
-    let mut call = Box::pin(layer.layer(service.clone()).oneshot(()));
+    let mut hedged = layer.layer(service.clone());
+    let mut call = Box::pin(ServiceExt::<()>::ready(&mut hedged).await.unwrap().call(()));
     call.as_mut().await.unwrap();
     assert_eq!(service.under_way(), 0);
     drop(call);

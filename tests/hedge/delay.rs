@@ -40,21 +40,25 @@ async fn by_percentile_the_delay_is_the_percentile_or_three_medians() {
     calls(&layer, 20, 300).await;
     tokio::time::advance(200 * MS).await;
     assert!((300..=320).contains(&delay()), "{} ms: a sixth takes so long", delay());
+    handle.change(|settings| settings.delay = HedgeDelay::Percentile { share: 0.5, medians: 0.0 }).unwrap();
+    assert!((20..=21).contains(&delay()), "{} ms, at once", delay());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_hedged_counts_as_at_least_as_long_as_it_took() {
-    // A tenth straggles. With a delay of 50 ms all of those are hedged, and lose.
-    let layer = retry().hedge(Hedge::after(50 * MS).budget(1.0, 100)).build().unwrap();
+    let layer = retry().hedge(Hedge::percentile(0.95).medians(0.0).budget(1.0, 100)).build().unwrap();
     let handle = layer.handle().hedge().unwrap();
-    handle.change(|settings| settings.delay = HedgeDelay::Percentile { share: 0.95, medians: 0.0 }).unwrap();
+    calls(&layer, 30, 20).await;
+    assert!(handle.snapshot().delay.unwrap() <= 21 * MS);
+    // A tenth straggles, is hedged, and loses.
     for call in 0..200 {
         let first = if call % 10 == 0 { 900 } else { 20 };
         layer.layer(Scripted::new(&[(first, Ok), (20, Ok)])).oneshot(()).await.unwrap();
     }
     let snapshot = handle.snapshot();
-    // Were only winners counted, the delay would come down to the 20 ms that those take.
-    assert!(snapshot.delay.unwrap() > 21 * MS, "{snapshot:?}");
+    assert!(snapshot.hedges_won >= 10);
+    // Were only winners counted, the delay would stay at the 20 ms that those take.
+    assert!(snapshot.delay.unwrap() > 35 * MS, "{snapshot:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerHandle, State},
     hedge::Hedge,
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{Answer, End::*, MS, Scripted, retry};
 
@@ -53,7 +53,8 @@ async fn what_loses_is_dropped_before_the_answer_is_there_and_gives_its_place_ba
     let handle = bulkhead.handle();
     let service = Scripted::new(&[(900, Ok), (20, Ok)]);
     let layer = retry().hedge(Hedge::after(50 * MS)).build().unwrap();
-    let mut call = Box::pin(layer.layer(bulkhead.layer(service)).oneshot(()));
+    let mut hedged = layer.layer(bulkhead.layer(service));
+    let mut call = Box::pin(ServiceExt::<()>::ready(&mut hedged).await.unwrap().call(()));
     call.as_mut().await.unwrap();
     assert_eq!(handle.snapshot().running, 0);
 }

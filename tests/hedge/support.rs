@@ -166,7 +166,12 @@ impl<Req> Service<Req> for Scripted {
                 }
             });
             std::future::poll_fn(move |cx| {
-                shared.lock().unwrap().polls += 1;
+                let polls = {
+                    let mut state = shared.lock().unwrap();
+                    state.polls += 1;
+                    state.polls
+                };
+                assert!(polls < 10_000, "polled without end");
                 answer.as_mut().poll(cx)
             })
             .await
