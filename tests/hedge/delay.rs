@@ -1,5 +1,7 @@
 //! When a hedge is due.
 
+use std::time::Duration;
+
 use steadfast::{
     hedge::{Hedge, HedgeDelay},
     retry::RetryLayer,
@@ -36,7 +38,7 @@ async fn by_percentile_the_delay_is_the_percentile_or_three_medians() {
     assert!((60..=64).contains(&delay()), "{} ms of three medians", delay());
     handle.change(|settings| settings.delay = HedgeDelay::Percentile { share: 0.95, medians: 0.0 }).unwrap();
     assert!((20..=21).contains(&delay()), "{} ms", delay());
-    handle.change(|settings| settings.overload_hold = 0 * MS).unwrap();
+    handle.change(|settings| settings.overload_hold = Duration::ZERO).unwrap();
     calls(&layer, 20, 300).await;
     tokio::time::advance(200 * MS).await;
     assert!((300..=320).contains(&delay()), "{} ms: a sixth takes so long", delay());
@@ -83,7 +85,7 @@ async fn the_delay_is_changed_while_running_and_so_is_the_bucket() {
     let handle = layer.handle().hedge().unwrap();
     let service = Scripted::new(&[(900, Ok), (20, Ok)]);
     assert_eq!(timed(layer.layer(service.clone()).oneshot(())).await, (won(1), 900));
-    handle.change(|settings| (settings.delay, settings.burst) = (HedgeDelay::After(0 * MS), 1)).unwrap();
+    handle.change(|settings| (settings.delay, settings.burst) = (HedgeDelay::After(Duration::ZERO), 1)).unwrap();
     assert_eq!(handle.snapshot().tokens, 1.0);
     service.becomes(&[(900, Ok), (20, Ok)]);
     assert_eq!(timed(layer.layer(service.clone()).oneshot(())).await, (won(2), 20), "at once, without a timer");

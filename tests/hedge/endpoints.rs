@@ -1,8 +1,11 @@
 //! The loser of a hedge does not hide a slow endpoint from the breaker that watches it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use steadfast::{
@@ -25,7 +28,7 @@ async fn a_slow_endpoint(breaker: fn() -> CircuitBreakerBuilder) -> [CircuitBrea
         let endpoint = endpoints[turn.fetch_add(1, SeqCst) as usize % 2].clone();
         async move { Answer::from(endpoint.oneshot(()).await) }
     });
-    let layer = retry().hedge(Hedge::after(50 * MS).budget(1.0, 100).overload_hold(0 * MS)).build().unwrap();
+    let layer = retry().hedge(Hedge::after(50 * MS).budget(1.0, 100).overload_hold(Duration::ZERO)).build().unwrap();
     let service = layer.layer(balance);
     for _ in 0..60 {
         let outcome: Result<_, Error<_>> = service.clone().oneshot(()).await;

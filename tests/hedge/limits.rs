@@ -47,7 +47,7 @@ proptest! {
         let (seen, outcome) = paused(async {
             let service = Scripted::new(&script).unready(Duration::from_millis(unready));
             let hedge = Hedge::after(Duration::from_millis(delay)).soft_timeout(Duration::from_millis(soft));
-            let layer = retry().max_attempts(max_attempts).hedge(hedge.overload_hold(0 * MS)).build().unwrap();
+            let layer = retry().max_attempts(max_attempts).hedge(hedge.overload_hold(Duration::ZERO)).build().unwrap();
             let outcome = layer.layer(service.clone()).oneshot(()).await;
             (service.seen(), outcome)
         });

@@ -1,5 +1,7 @@
 //! Hedges and soft timeouts: when a second attempt is sent, which answer counts, and what is left of the others.
 
+#![allow(clippy::disallowed_methods)] // The clock is paused.
+
 mod attempts;
 mod delay;
 mod endpoints;

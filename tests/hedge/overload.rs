@@ -1,5 +1,7 @@
 //! No backups while the service says that it is overloaded.
 
+use std::time::Duration;
+
 use steadfast::{hedge::Hedge, retry::RetryEvent, telemetry::Received};
 use tower::{Layer, ServiceExt};
 
@@ -44,7 +46,7 @@ async fn a_failure_while_on_hold_waits_for_its_back_off() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_hold_they_go_on() {
-    let layer = retry().max_attempts(1).hedge(Hedge::after(50 * MS).overload_hold(0 * MS)).build().unwrap();
+    let layer = retry().max_attempts(1).hedge(Hedge::after(50 * MS).overload_hold(Duration::ZERO)).build().unwrap();
     layer.layer(Scripted::new(&[(0, Overloaded)])).oneshot(()).await.unwrap_err();
     assert!(!layer.handle().hedge().unwrap().snapshot().on_hold);
 }

@@ -1,6 +1,6 @@
 //! The soft timeout of an attempt: it is not cancelled, another one is sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use steadfast::{
     hedge::Hedge,
@@ -78,7 +78,7 @@ async fn hedge_and_soft_timeout_go_together_whichever_is_said_first() {
 async fn an_attempt_that_is_left_alone_and_over_it_already_has_its_backup_at_once() {
     // The hedge has used the second lane up to 300 ms; then the first attempt's soft timeout, of 250 ms, has its say.
     let service = Scripted::new(&[(HANGS, Ok), (250, Refused), (20, Ok)]);
-    let hedge = Hedge::after(50 * MS).overload_hold(0 * MS).soft_timeout(260 * MS);
+    let hedge = Hedge::after(50 * MS).overload_hold(Duration::ZERO).soft_timeout(260 * MS);
     let layer = retry().hedge(hedge).build().unwrap();
     assert_eq!(timed(layer.layer(service.clone()).oneshot(())).await, (won(3), 320));
 }

@@ -1,5 +1,4 @@
 //! A service whose attempts do what a script says, and which notes when they came and went.
-#![allow(clippy::disallowed_methods)] // The clock is paused.
 
 use std::{
     future::Future,

@@ -216,7 +216,7 @@ fn without_a_budget_of_its_own_a_hedge_makes_the_storm() {
 fn the_hold_does_in_an_overload_what_the_budget_does_otherwise() {
     for scenario in ["overload2x", "metastable"] {
         let with = goodput(&over_one!(retry().hedge(without_a_budget()), 5), scenario);
-        let without = goodput(&over_one!(retry().hedge(without_a_budget().overload_hold(0 * MS)), 5), scenario);
+        let without = goodput(&over_one!(retry().hedge(without_a_budget().overload_hold(Duration::ZERO)), 5), scenario);
         println!("{scenario}: {with:.1} with a hold, {without:.1} without");
         assert!(with >= 95.0 && without <= 92.5);
     }
