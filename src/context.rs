@@ -26,9 +26,11 @@ use std::{
     time::Duration,
 };
 
+mod attempts;
+
+pub(crate) use self::attempts::AttemptCount;
 use crate::{
     Priority,
-    retry::Budget,
     time::{self, Instant},
 };
 
@@ -265,62 +267,6 @@ impl Limit {
     }
 }
 
-fn address(budget: Option<&Budget>) -> usize {
-    budget.map_or(0, |budget| std::ptr::from_ref(budget).addr())
-}
-
-/// One layer's count of attempts, which it shares with every other attempt engine above and below.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttemptCount(Attempts);
-
-impl AttemptCount {
-    /// The count of a call that arrives here: what a layer above has begun, or a new one of `allowed`.
-    pub(crate) fn begin(allowed: u32, budget: Option<&Budget>) -> Self {
-        let budget = address(budget);
-        Self(CURRENT.get().attempts.map_or(Attempts { made: 1, allowed, budget }, |above| Attempts {
-            made: above.made,
-            allowed: above.allowed.min(above.made.saturating_sub(1).saturating_add(allowed)),
-            budget,
-        }))
-    }
-
-    /// Whether a layer above has deposited for this call into the same budget.
-    pub(crate) fn deposited(budget: &Budget) -> bool {
-        CURRENT.get().attempts.is_some_and(|above| above.budget == address(Some(budget)))
-    }
-
-    /// How many attempts have been made in all, by this layer and those above and below it.
-    pub(crate) fn made(&self) -> u32 {
-        self.0.made
-    }
-
-    /// Whether there may be a further attempt.
-    pub(crate) fn left(&self) -> bool {
-        self.0.made < self.0.allowed
-    }
-
-    /// Counts a further attempt.
-    pub(crate) fn take(&mut self) {
-        self.0.made += 1;
-    }
-
-    /// Runs `poll` with this count in the context, and carries back the attempts that were made below.
-    pub(crate) fn enter<T>(&mut self, poll: impl FnOnce() -> T) -> T {
-        let outside = CURRENT.get();
-        let restore = Restore(outside);
-        CURRENT.set(CallContext { attempts: Some(self.0), ..outside });
-        let value = poll();
-        let inside = CURRENT.get();
-        drop(restore);
-        if let Some(below) = inside.attempts {
-            self.0.made = below.made.max(self.0.made);
-        }
-        let attempts = outside.attempts.map(|above| Attempts { made: self.0.made.max(above.made), ..above });
-        CURRENT.set(CallContext { limit: inside.limit, attempts, ..outside });
-        value
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,38 +323,5 @@ mod tests {
         let mut outer = TimeLimit::within(SEC);
         let end = outer.deadline();
         assert_eq!(outer.enter(|| endless.enter(deadline)), end);
-    }
-
-    #[test]
-    fn a_later_attempt_is_known_below_and_so_is_how_important_the_call_is() {
-        let told = CallContext::default().with_priority(Priority::Critical);
-        let restore = Restore(CURRENT.replace(told));
-        let mut engine = AttemptCount::begin(3, None);
-        engine.enter(|| assert_eq!((is_repeated(), priority()), (false, Priority::Critical)));
-        engine.take();
-        engine.enter(|| {
-            assert_eq!((is_repeated(), priority()), (true, Priority::Critical));
-            // Another call, but for the one who sent it it is a later attempt all the same.
-            without_attempts(|| assert_eq!(priority(), Priority::Critical));
-        });
-        assert!(!is_repeated());
-        drop(restore);
-        assert_eq!(CURRENT.get(), CallContext::EMPTY);
-        assert!(CallContext::default().with_repeated(true).is_repeated());
-    }
-
-    #[test]
-    fn attempts_are_counted_once_over_nested_engines() {
-        let mut outer = AttemptCount::begin(3, None);
-        outer.enter(|| {
-            let mut inner = AttemptCount::begin(5, None);
-            inner.take();
-            inner.take();
-            inner.enter(|| assert_eq!(attempt(), 3));
-            assert!(!inner.left());
-        });
-        assert_eq!(outer.made(), 3);
-        assert!(!outer.left());
-        outer.enter(|| without_attempts(|| assert!(AttemptCount::begin(2, None).left())));
     }
 }

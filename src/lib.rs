@@ -1,5 +1,5 @@
 //! Resilience patterns as tower middleware: circuit breaker, bulkhead, adaptive limit, rate limiter, retry with a budget,
-//! timeout and deadline, fallback, load shedding, coalesced calls, a cache, chaos.
+//! hedges, timeout and deadline, fallback, load shedding, coalesced calls, a cache, chaos.
 //!
 //! # Which layer goes where
 //! Outside in, for a client of one service:
@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | 1 | [`fallback`] | answers whichever way a call fails below |
 //! | 2 | [`timeout`]: the deadline | covers all attempts and waits; everything below sees it |
-//! | 3 | [`retry`] | each attempt passes all that follows; waits for what the breaker says |
+//! | 3 | [`retry`], with a [`hedge`] where attempts straggle | each attempt passes all that follows; waits for what the breaker says |
 //! | 4 | [`circuit_breaker`] | sees every attempt; a refusal costs nothing |
 //! | 5 | [`timeout`]: one attempt (optional) | its end is a failure that the breaker counts |
 //! | 6 | [`adaptive_limit`], or [`bulkhead`] | a hung call is ended above it and gives its place back; its refusals are no evidence for the breaker |
@@ -94,6 +94,7 @@ pub mod context;
 pub mod degradation;
 mod error;
 pub mod fallback;
+pub mod hedge;
 mod keyed;
 mod priority;
 mod queue;

@@ -341,7 +341,7 @@ mod tests {
             assert!(state.by_key.is_empty() && (burst < 1000 || state.by_key.capacity() == 0));
         }
         assert_eq!(groups.gauges.calls.load(Ordering::Relaxed), 0);
-        (0..100).for_each(|work| drop(groups.keep(work)));
+        (0..100).for_each(|work| _ = groups.keep(work));
         assert_eq!(groups.state.lock().spare.len(), KEPT);
     }
 }

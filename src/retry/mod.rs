@@ -43,6 +43,8 @@
 //! | [`budget`](RetryBuilder::budget) | [`Budget::ratio`], its own | bounds the load that retries add |
 //! | [`classify`](RetryBuilder::classify) | any error is transient | what outcomes mean |
 //! | [`replay`](RetryBuilder::replay) | everything, by `Clone` | what may be sent twice |
+//! | [`hedge`](RetryBuilder::hedge) | none | a second attempt while the first is pending; see [`hedge`](crate::hedge) |
+//! | [`soft_timeout`](RetryBuilder::soft_timeout) | none | the same for an attempt that takes this long, out of the retry's budget |
 //!
 //! # What is tried again
 //! | outcome | again? |
@@ -60,23 +62,28 @@
 //! no timer.
 //!
 //! # Dropping
-//! Dropping the future drops the attempt in progress; a token taken for an attempt that was not sent goes back.
+//! Dropping the future drops the attempts in progress; a token taken for an attempt that was not sent goes back.
 //!
 //! # Differences
 //! Unlike tower's `Retry` this one has a budget without a floor per second (a floor defeats it for many small clients), knows
 //! deadlines, `Retry-After` and its own breaker's refusals, and counts attempts once over nested retries.
 
+mod backup;
 mod budget;
+mod call;
 mod future;
+mod lane;
 mod layer;
 #[cfg(all(test, steadfast_loom))]
 mod loom_budget;
+mod plan;
 mod policy;
 mod replay;
 mod service;
 mod settings;
 
 pub use self::{
+    backup::{Backup, Backups, NoBackup},
     budget::{Budget, BudgetMode},
     future::ResponseFuture,
     layer::{RetryBuilder, RetryEvent, RetryHandle, RetryLayer},

@@ -30,6 +30,8 @@ pub(super) struct Facts {
     pub(super) copied: bool,
     /// Whether it may be sent even if the first one was seen.
     pub(super) may_repeat: bool,
+    /// Whether it is sent without a back-off: in place of the hedge that was to come.
+    pub(super) at_once: bool,
 }
 
 /// What follows.
@@ -89,7 +91,8 @@ pub(super) fn decide(
     if !facts.copied || reached && !facts.may_repeat {
         return Step::Finish(Finish::NotRepeatable);
     }
-    let wait = asked.or_else(|| settings.backoff.wait(facts.wait_number, facts.previous_wait, random()));
+    let back_off = || settings.backoff.wait(facts.wait_number, facts.previous_wait, random());
+    let wait = asked.or_else(|| back_off().map(|wait| if facts.at_once { Duration::ZERO } else { wait }));
     let Some(wait) = wait else { return Step::Finish(Finish::OutOfAttempts) };
     // A call that is held for a refusing layer leaves at least half of its time for the attempt. Those held longest come
     // first when a breaker becomes half-open: cut by their deadlines, they would fail the trial of a service that is well.
@@ -118,6 +121,7 @@ mod tests {
             previous_wait: Duration::ZERO,
             copied: true,
             may_repeat: true,
+            at_once: false,
         }
     }
 

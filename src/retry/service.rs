@@ -1,6 +1,7 @@
 //! The service that tries failed calls again.
 
 use std::{
+    marker::PhantomData,
     mem,
     sync::Arc,
     task::{Context, Poll},
@@ -8,7 +9,7 @@ use std::{
 
 use tower::Service;
 
-use super::{CloneRequest, Replay, RetryHandle, future::ResponseFuture, layer::Shared};
+use super::{Backups, CloneRequest, NoBackup, Replay, RetryHandle, call::Call, future::ResponseFuture, layer::Shared};
 use crate::{Classify, DefaultClassify, IntoLayerError, context::AttemptCount, error::ErrorOf};
 
 /// A service whose failed calls are tried again. Made by a [`RetryLayer`](super::RetryLayer).
@@ -16,16 +17,17 @@ use crate::{Classify, DefaultClassify, IntoLayerError, context::AttemptCount, er
 /// Its readiness is that of the inner service. The one that was driven to ready goes with the call, a clone of it stays;
 /// each later attempt drives it to ready anew.
 #[derive(Clone, Debug)]
-pub struct Retry<S, C = DefaultClassify, P = CloneRequest> {
+pub struct Retry<S, C = DefaultClassify, P = CloneRequest, H = NoBackup> {
     inner: S,
     shared: Arc<Shared>,
     classify: C,
     replay: P,
+    backup: PhantomData<H>,
 }
 
-impl<S, C, P> Retry<S, C, P> {
+impl<S, C, P, H> Retry<S, C, P, H> {
     pub(super) fn new(inner: S, shared: Arc<Shared>, classify: C, replay: P) -> Self {
-        Self { inner, shared, classify, replay }
+        Self { inner, shared, classify, replay, backup: PhantomData }
     }
 
     /// A handle to read and change the retry.
@@ -34,16 +36,17 @@ impl<S, C, P> Retry<S, C, P> {
     }
 }
 
-impl<S, C, P, Req> Service<Req> for Retry<S, C, P>
+impl<S, C, P, H, Req> Service<Req> for Retry<S, C, P, H>
 where
     S: Service<Req> + Clone,
     S::Error: IntoLayerError,
     C: Classify<S::Response, ErrorOf<S::Error>> + Clone,
     P: Replay<Req> + Clone,
+    H: Backups,
 {
     type Response = S::Response;
     type Error = ErrorOf<S::Error>;
-    type Future = ResponseFuture<S, Req, C, P>;
+    type Future = ResponseFuture<S, Req, C, P, H>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(IntoLayerError::into_layer_error)
@@ -60,7 +63,7 @@ where
         let mut readied = mem::replace(&mut self.inner, clone);
         let first = attempts.enter(|| readied.call(request));
         let shared = Arc::clone(&self.shared);
-        let progress = (attempts, copy, may_repeat);
-        ResponseFuture::new(first, readied, shared, self.classify.clone(), self.replay.clone(), progress)
+        let call = Call::new(attempts, copy, may_repeat);
+        ResponseFuture::new(first, readied, shared, self.classify.clone(), self.replay.clone(), call)
     }
 }

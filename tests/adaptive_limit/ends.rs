@@ -190,7 +190,7 @@ async fn calls_that_are_ready_at_once_are_good_and_keep_it_where_it_is() {
     all(&layer, 30, (SLOW, End::Answer)).await;
     // Next to these the slow ones are no overload.
     for _ in 0..1000 {
-        layer.layer(work.clone()).oneshot((0 * MS, End::Answer)).await.unwrap();
+        layer.layer(work.clone()).oneshot((Duration::ZERO, End::Answer)).await.unwrap();
     }
     assert_eq!(look(&layer).await, 50);
 }

@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use steadfast::{
+    DefaultClassify,
     adaptive_limit::{AdaptiveLimit, AdaptiveLimitLayer},
     backoff::Backoff,
     boundary::BoundaryLayer,
@@ -11,9 +12,10 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     coalesce::{Coalesce, CoalesceLayer, Share},
     fallback::{Fallback, FallbackLayer, FromService, Value},
+    hedge::Hedge,
     rate_limit::{Mode, RateLimit, RateLimitLayer},
     ready::ReadyLayer,
-    retry::{Budget, CloneRequest, Retry, RetryLayer},
+    retry::{Backup, Budget, CloneRequest, Retry, RetryLayer},
     shed::{Shed, ShedLayer},
     timeout::{Timeout, TimeoutLayer},
 };
@@ -84,6 +86,12 @@ impl<Res, Err> Share<Res, Err> for NoCopy {
 pub(crate) fn cache(ttl: Duration) -> steadfast::cache::CacheLayer<Key, u32, u32> {
     let builder = steadfast::cache::Cache::builder(ttl, (|request| Some(*request)) as Key);
     builder.name(name("cache")).stale_if_error(Duration::from_secs(86_400)).build().unwrap()
+}
+
+/// A hedge by percentile that never comes, or one that comes when a call is pending.
+pub(crate) fn hedged(at_once: bool) -> RetryLayer<DefaultClassify, CloneRequest, Backup> {
+    let hedge = if at_once { Hedge::after(Duration::ZERO).budget(1.0, 1000) } else { Hedge::percentile(0.95) };
+    Retry::builder().name(name("retry")).hedge(hedge.soft_timeout(Duration::from_secs(1))).build().unwrap()
 }
 
 pub(crate) fn fallback() -> FallbackLayer<Value<u32>> {

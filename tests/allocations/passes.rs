@@ -9,8 +9,8 @@ use crate::{
     CALLS, Foreign, Typed, assert_free, counted,
     inner::Inner,
     layers::{
-        adaptive_limit, breaker, bulkhead, chaos, coalesce, cycles, fallback, fallback_service, name, rate_limit,
-        retry, shed, stack, timeout,
+        adaptive_limit, breaker, bulkhead, chaos, coalesce, cycles, fallback, fallback_service, hedged, name,
+        rate_limit, retry, shed, stack, timeout,
     },
 };
 
@@ -24,6 +24,10 @@ async fn a_call_that_succeeds_allocates_nothing_in_any_layer() {
     assert_free("circuit breaker of Resilience4j", &CircuitBreaker::resilience4j().build().unwrap()).await;
     assert_free("retry", &retry).await;
     assert_free("retry by default", &RetryLayer::default()).await;
+    assert_free("retry with an idle hedge", &hedged(false)).await;
+    let hedged = hedged(true);
+    assert_free("retry with a hedge of each call", &hedged).await;
+    assert!(hedged.handle().hedge().unwrap().snapshot().hedges > CALLS);
     assert_free("fallback to a value", &fallback).await;
     assert_free("fallback to a service", &to_service).await;
     assert_free("bulkhead", &bulkhead()).await;

@@ -7,6 +7,7 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerSettings},
     coalesce::Coalesce,
     fallback::Fallback,
+    hedge::{Hedge, HedgeDelay, HedgeSettings},
     retry::{Budget, Retry, RetryLayer, RetrySettings},
     shed::{Shed, ShedLayer, ShedSettings},
     timeout::Timeout,
@@ -124,6 +125,33 @@ RetrySettings {
         let budget = layer.handle().budget().map(|budget| format!("{budget:?}"));
         assert_eq!(budget.as_deref(), Some("Budget { tokens: 50.0, refunds: false, .. }"));
     }
+}
+
+#[test]
+fn the_defaults_of_a_hedge_are_pinned() {
+    let pinned = "\
+HedgeSettings {
+    delay: Percentile {
+        share: 0.95,
+        medians: 3.0,
+    },
+    minimum_calls: 20,
+    share: 0.05,
+    burst: 3,
+    overload_hold: 1s,
+    soft_timeout: None,
+}";
+    assert_eq!(format!("{:#?}", HedgeSettings::default()), pinned);
+    for hedge in [Hedge::default(), Hedge::percentile(0.95), Hedge::settings(HedgeSettings::default())] {
+        let handle = Retry::builder().hedge(hedge).build().unwrap().handle();
+        assert_eq!((handle.settings(), handle.name().as_str()), (RetrySettings::default(), "retry"));
+        let hedge = handle.hedge().unwrap();
+        assert_eq!((hedge.settings(), hedge.snapshot().tokens), (HedgeSettings::default(), 3.0));
+    }
+    let alone = Hedge::default().alone().build().unwrap().handle();
+    assert_eq!((alone.settings().max_attempts, alone.name().as_str()), (2, "hedge"));
+    let soft = Retry::builder().soft_timeout(Duration::from_secs(1)).build().unwrap().handle().hedge().unwrap();
+    assert_eq!(soft.settings().delay, HedgeDelay::Never);
 }
 
 #[test]

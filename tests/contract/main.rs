@@ -134,6 +134,7 @@ contract! {
     circuit_breaker_of_a_key: [CircuitBreakerLayer]
         circuit_breaker_of_a_key, circuit_breaker_of_a_key, circuit_breaker, Rejected;
     retry: [RetryLayer] retry, retry_of_what_is_not_clone, retry, Rejected;
+    retry_with_hedge: [RetryLayer] retry_with_hedge, retry_with_hedge_of_what_is_not_clone, retry_with_hedge, Rejected;
     fallback_to_a_function: [FallbackLayer] fallback_function, fallback_function, fallback, Rejected;
     fallback_to_a_service: [FallbackLayer] fallback_service, fallback_service_of_what_is_not_clone, fallback, Rejected;
     bulkhead: [BulkheadLayer] bulkhead, bulkhead, bulkhead, Rejected;

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use steadfast::{
-    RejectedKind,
+    DefaultClassify, RejectedKind,
     adaptive_limit::AdaptiveLimitLayer,
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
@@ -11,8 +11,9 @@ use steadfast::{
     coalesce::{CoalesceHandle, CoalesceLayer},
     context,
     fallback::FallbackLayer,
+    hedge::HedgeDelay,
     rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
-    retry::RetryLayer,
+    retry::{Backup, CloneRequest, RetryLayer},
     shed::{Cause, ShedLayer},
     timeout::TimeoutLayer,
 };
@@ -85,6 +86,20 @@ pub(crate) async fn retry(new: fn() -> RetryLayer) {
     layer.handle().change(|settings| settings.max_attempts = 2).unwrap();
     clock::takes(WAIT, made_before.oneshot(Request(1))).await.unwrap_err();
     assert_eq!(new().handle().retries(), 0, "another layer has a state of its own");
+}
+
+/// One count of backups, one bucket of their own, and one delay.
+pub(crate) async fn retry_with_hedge(new: fn() -> RetryLayer<DefaultClassify, CloneRequest, Backup>) {
+    let layer = new();
+    let slow = || Mock::<Fault>::new([], Act::new(End::Answer).taking(WAIT));
+    let made_before = layer.layer(slow());
+    by_all(&layer, &slow()).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
+    let handle = layer.clone().handle().hedge().unwrap();
+    assert_eq!((handle.snapshot().hedges, handle.snapshot().tokens), (6, 99.0));
+    handle.change(|settings| settings.delay = HedgeDelay::Never).unwrap();
+    made_before.oneshot(Request(1)).await.unwrap();
+    assert_eq!(layer.handle().hedge().unwrap().snapshot().hedges, 6);
+    assert_eq!(new().handle().hedge().unwrap().snapshot().hedges, 0, "another layer has a state of its own");
 }
 
 /// One count.

@@ -20,11 +20,12 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     coalesce::{Coalesce, CoalesceLayer, Share},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
+    hedge::Hedge,
     rate_limit::{
         Decision, Question, RateLimit, RateLimitLayer, SharedRateLimitLayer, Store, StoreError, StoreFailure,
     },
     ready::ReadyLayer,
-    retry::{CloneRequest, Retry, RetryLayer},
+    retry::{Backup, CloneRequest, Retry, RetryLayer},
     shed::{Shed, ShedLayer},
     timeout::{Timeout, TimeoutLayer},
 };
@@ -69,6 +70,12 @@ pub(crate) fn retry<E>() -> RetryLayer {
     Retry::builder().backoff(Backoff::fixed(WAIT)).build().unwrap()
 }
 
+/// Its hedges are due at once.
+pub(crate) fn retry_with_hedge<E>() -> RetryLayer<DefaultClassify, CloneRequest, Backup> {
+    let hedge = Hedge::after(Duration::ZERO).budget(1.0, 100).overload_hold(Duration::ZERO);
+    Retry::builder().backoff(Backoff::fixed(WAIT)).hedge(hedge).build().unwrap()
+}
+
 fn no_copy(_: &Unique) -> Option<Unique> {
     None
 }
@@ -77,6 +84,10 @@ type NoCopy = fn(&Unique) -> Option<Unique>;
 
 pub(crate) fn retry_of_what_is_not_clone<E>() -> RetryLayer<DefaultClassify, NoCopy> {
     Retry::builder().backoff(Backoff::fixed(WAIT)).replay(no_copy as NoCopy).build().unwrap()
+}
+
+pub(crate) fn retry_with_hedge_of_what_is_not_clone<E>() -> RetryLayer<DefaultClassify, NoCopy, Backup> {
+    Retry::builder().replay(no_copy as NoCopy).hedge(Hedge::after(Duration::ZERO)).build().unwrap()
 }
 
 type Outcome<E> = Result<Answer, <E as IntoLayerError>::Error>;

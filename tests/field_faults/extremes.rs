@@ -6,6 +6,7 @@ use steadfast::{
     BoxError,
     backoff::{Backoff, Jitter},
     circuit_breaker::{Abandoned, CircuitBreaker, CircuitBreakerBuilder, HalfOpenEnd, State},
+    hedge::Hedge,
     retry::{Budget, BudgetMode, Retry, RetryBuilder},
     timeout::Timeout,
 };
@@ -140,6 +141,35 @@ async fn a_retry_of_extreme_settings_answers_without_a_panic() {
         let retry = setter(Retry::builder()).build().expect(name);
         let service = timeout.layer(retry.layer(Upstream::new(Mode::FailFirst(2))));
         assert!(call_times(&service, 3).await >= 1, "{name}");
+    }
+}
+
+// 17
+#[tokio::test(start_paused = true)]
+async fn a_hedge_of_extreme_settings_answers_without_a_panic() {
+    let nano = Duration::from_nanos(1);
+    let hedges = [
+        Hedge::after(Duration::ZERO),
+        Hedge::after(Duration::MAX),
+        Hedge::after(nano).budget(0.0, 1),
+        Hedge::after(nano).budget(1.0, 1_000_000_000),
+        Hedge::percentile(f64::MIN_POSITIVE).medians(0.0).minimum_calls(1),
+        Hedge::percentile(1.0 - f64::EPSILON).medians(f64::MAX).minimum_calls(1),
+        Hedge::percentile(0.5).minimum_calls(u32::MAX),
+        Hedge::after(nano).overload_hold(Duration::MAX),
+        Hedge::after(nano).soft_timeout(nano),
+        Hedge::after(nano).soft_timeout(Duration::MAX),
+    ];
+    for hedge in hedges {
+        for attempts in [1, 2, u32::MAX] {
+            let layer = Retry::builder().max_attempts(attempts).hedge(hedge).build().unwrap();
+            for mode in [Mode::Succeed, Mode::Fail, Mode::FailFirst(2), Mode::Hang] {
+                let service = Timeout::builder(SEC).build().unwrap().layer(layer.layer(Upstream::new(mode)));
+                for _ in 0..3 {
+                    let _ = service.clone().oneshot(()).await;
+                }
+            }
+        }
     }
 }
 

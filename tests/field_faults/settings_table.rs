@@ -7,6 +7,7 @@ use steadfast::{
     ConfigError,
     backoff::{Backoff, Jitter},
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerSettings, HalfOpenEnd},
+    hedge::Hedge,
     retry::{Budget, BudgetMode, Retry, RetryBuilder},
     timeout::Timeout,
 };
@@ -188,6 +189,32 @@ fn no_retry_is_built_of_settings_that_make_no_sense() {
     let handle = Retry::builder().name("orders").build().unwrap().handle();
     let before = handle.settings();
     refused(handle.change(|settings| settings.max_attempts = 0), "orders", "max_attempts is 0; allowed: at least 1");
+    assert_eq!(handle.settings(), before);
+}
+
+// 17
+#[test]
+fn no_hedge_is_built_of_settings_that_make_no_sense() {
+    let table = [
+        (Hedge::percentile(0.0), "hedge.percentile is 0.0; allowed: over 0, under 1"),
+        (Hedge::percentile(1.0), "hedge.percentile is 1.0; allowed: over 0, under 1"),
+        (Hedge::percentile(95.0), "hedge.percentile is 95.0; allowed: over 0, under 1"),
+        (Hedge::percentile(f64::NAN), "hedge.percentile is NaN; allowed: over 0, under 1"),
+        (Hedge::default().medians(-1.0), "hedge.medians is -1.0; allowed: a finite number, at least 0"),
+        (Hedge::default().medians(f64::INFINITY), "hedge.medians is inf; allowed: a finite number, at least 0"),
+        (Hedge::default().minimum_calls(0), "hedge.minimum_calls is 0; allowed: at least 1"),
+        (Hedge::default().budget(1.1, 3), "hedge.share is 1.1; allowed: 0 to 1"),
+        (Hedge::default().budget(f64::NAN, 3), "hedge.share is NaN; allowed: 0 to 1"),
+        (Hedge::default().budget(0.05, 0), "hedge.burst is 0; allowed: 1 to 1,000,000,000"),
+        (Hedge::default().budget(0.05, u32::MAX), "hedge.burst is 4294967295; allowed: 1 to 1,000,000,000"),
+        (Hedge::never().soft_timeout(Duration::ZERO), "soft_timeout is 0ns; allowed: over 0"),
+    ];
+    for (hedge, expected) in table {
+        refused(Retry::builder().name("orders").hedge(hedge).build(), "orders", expected);
+    }
+    let handle = Retry::builder().name("orders").hedge(Hedge::default()).build().unwrap().handle().hedge().unwrap();
+    let before = handle.settings();
+    refused(handle.change(|settings| settings.burst = 0), "orders", "hedge.burst is 0; allowed: 1 to 1,000,000,000");
     assert_eq!(handle.settings(), before);
 }
 

@@ -4,6 +4,7 @@
 mod carried;
 mod check;
 mod drawn;
+mod hedging;
 mod input;
 mod limits;
 mod loads;

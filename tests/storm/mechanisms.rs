@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 use std::{
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,6 +15,7 @@ use steadfast::{
     backoff::Backoff,
     bulkhead::{Bulkhead, BulkheadLayer, Order},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
+    hedge::Hedge,
     retry::{Budget, BudgetMode, Retry, RetryLayer},
     storm::{Candidate, Handler, Request, Scenario, Stack, StormClassify, Upstream},
     timeout::{Timeout, TimeoutLayer},
@@ -192,23 +192,8 @@ fn ejection_of_an_endpoint_that_fails() {
 /// A second attempt after so long, and the first answer.
 fn hedges(after: Duration) -> impl Candidate {
     Stack::new("hedge", move |upstream: Upstream| {
-        // One in twenty at most, or what is slow for another reason is made slower.
-        let budget = Arc::new(Budget::new(BudgetMode::Ratio(0.05), 3).unwrap());
-        let hedge = service_fn(move |request: Request| {
-            let (first, second, budget) = (upstream.clone(), upstream.clone(), Arc::clone(&budget));
-            async move {
-                budget.first_attempt();
-                let late = async {
-                    tokio::time::sleep(after).await;
-                    if !budget.withdraw() {
-                        std::future::pending::<()>().await;
-                    }
-                    second.oneshot(request).await
-                };
-                futures::future::select(pin!(first.oneshot(request)), pin!(late)).await.factor_first().0
-            }
-        });
-        ServiceBuilder::new().layer(deadline()).map_err(Error::Inner).service(hedge)
+        let hedge = Hedge::after(after).alone().classify(StormClassify).build().unwrap();
+        ServiceBuilder::new().layer(deadline()).layer(hedge).map_err(Error::Inner).service(upstream)
     })
 }
 

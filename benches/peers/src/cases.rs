@@ -22,6 +22,7 @@ use steadfast::{
     coalesce::Coalesce,
     degradation::Degradation,
     fallback::Fallback,
+    hedge::Hedge,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
     retry::{Budget, Retry},
     shed::Shed,
@@ -42,6 +43,8 @@ pub(crate) const NAMES: &[&str] = &[
     "breaker, open, refused",
     "retry, no budget",
     "retry, budget",
+    "hedge, idle, ready at once",
+    "hedge, idle, pending once",
     "fallback, idle",
     "boundary",
     "chaos, switched off",
@@ -194,6 +197,7 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
     let count = || CircuitBreaker::builder().count_window(100);
     let timed = |builder: CircuitBreakerBuilder| builder.slow_calls(1.0, second);
     let retry = |budget: Option<Budget>| Retry::builder().budget(budget.map(Arc::new)).build().expect("settings");
+    let hedged = || Retry::builder().hedge(Hedge::after(second)).build().expect("settings");
     let stack = |inner| {
         ServiceBuilder::new()
             .layer(Fallback::value(0_u64).build())
@@ -256,6 +260,8 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
         }
         "retry, no budget" => measure!(layered.layer(retry(None)).service(ready)),
         "retry, budget" => measure!(layered.layer(retry(Some(Budget::ratio()))).service(ready)),
+        "hedge, idle, ready at once" => measure!(layered.layer(hedged()).service(ready)),
+        "hedge, idle, pending once" => measure!(layered.layer(hedged()).service(pending)),
         "fallback, idle" => measure!(layered.layer(Fallback::value(0_u64).build()).service(ready)),
         "boundary" => measure!(layered.layer(steadfast::boundary::BoundaryLayer).service(ready)),
         "chaos, switched off" => measure!(layered.layer(chaos(false)).service(ready)),

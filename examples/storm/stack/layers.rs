@@ -9,6 +9,7 @@ use steadfast::{
     bulkhead::{Bulkhead, BulkheadBuilder, Order},
     circuit_breaker::{Abandoned, CircuitBreaker, HalfOpenEnd, SlowCalls, State},
     fallback::Fallback,
+    hedge::Hedge,
     rate_limit::{Mode, RateLimit, RateLimitBuilder},
     retry::{Budget, BudgetMode, CloneRequest, Retry, only_unsent_unless},
     storm::{Failure, Request, Response, StormClassify, Upstream},
@@ -130,23 +131,64 @@ impl Setting for Bucket {
     }
 }
 
+/// `"default"`, or a table: `after` or `percentile` and `medians`, `minimum_calls`, `share`, `burst`, `overload_hold`.
+struct Hedging(Hedge);
+
+impl Setting for Hedging {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        let Value::Table(entries) = field.value() else {
+            return field.word(&[("default", ())]).map(|()| Self(Hedge::default()));
+        };
+        let fields = field.fields(entries);
+        let after = fields.get("after")?.map(Hedge::after);
+        let mut hedge = after.or(fields.get("percentile")?.map(Hedge::percentile)).unwrap_or_default();
+        set!(hedge, fields: medians minimum_calls overload_hold);
+        hedge = hedge.budget(fields.get("share")?.unwrap_or(0.05), fields.get("burst")?.unwrap_or(3));
+        fields.finish()?;
+        let names = ["percentile", "medians", "minimum_calls", "share", "burst"];
+        let theirs = ["hedge.percentile", "hedge.medians", "hedge.minimum_calls", "hedge.share", "hedge.burst"];
+        let names: Vec<_> = theirs.into_iter().zip(names).collect();
+        hedge.alone().build().map_err(|error| fields.refused(&error, &names))?;
+        Ok(Self(hedge))
+    }
+}
+
+/// Builders of one attempt at a time and of two are of different types.
+macro_rules! attempts {
+    ($builder:expr, $replay:expr, $inner:expr) => {
+        match $replay {
+            Replays::All => Between::new($builder.build().expect(CHECKED).layer($inner)),
+            Replays::Idempotent => {
+                let replay = only_unsent_unless(CloneRequest, Request::is_idempotent);
+                Between::new($builder.replay(replay).build().expect(CHECKED).layer($inner))
+            }
+        }
+    };
+}
+
 fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     let mut builder = Retry::builder().name(name.clone()).classify(StormClassify);
     set!(builder, fields: max_attempts backoff max_retry_after seed);
     let bucket = fields.get::<Option<Bucket>>("budget")?.unwrap_or(Some(Bucket(BudgetMode::Ratio(0.2), 50)));
     let replay: Replays = fields.get("replay")?.unwrap_or(Replays::All);
+    let hedge = fields.get::<Option<Hedging>>("hedge")?.flatten().map(|Hedging(hedge)| hedge);
+    let soft_timeout = fields.get::<Option<Duration>>("soft_timeout")?.flatten();
     builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
+    if let Some(limit) = soft_timeout {
+        builder.clone().soft_timeout(limit).build().map_err(|error| fields.refused(&error, &[]))?;
+    }
     Ok(wrap(move |upstream, inner| {
         let budget = bucket.map(|Bucket(mode, tokens)| Arc::new(Budget::new(mode, tokens).expect(CHECKED)));
         if let Some(budget) = budget.clone() {
             upstream.gauge(format!("{name} tokens"), move || budget.tokens());
         }
         let builder = builder.clone().budget(budget);
-        match replay {
-            Replays::All => Between::new(builder.build().expect(CHECKED).layer(inner)),
-            Replays::Idempotent => {
-                let replay = only_unsent_unless(CloneRequest, Request::is_idempotent);
-                Between::new(builder.replay(replay).build().expect(CHECKED).layer(inner))
+        match (hedge, soft_timeout) {
+            (None, None) => attempts!(builder, replay, inner),
+            (Some(hedge), None) => attempts!(builder.hedge(hedge), replay, inner),
+            (hedge, Some(limit)) => {
+                let hedge = hedge.unwrap_or(Hedge::never());
+                attempts!(builder.hedge(hedge.soft_timeout(limit)), replay, inner)
             }
         }
     }))

@@ -69,6 +69,8 @@ backoff = { initial = "10ms", factor = 1.5, max = "1s", jitter = "decorrelated" 
 max_retry_after = "1s"
 budget = { mode = "ratio", share = 0.3, tokens = 10 }
 replay = "idempotent"
+hedge = { percentile = 0.9, medians = 2, minimum_calls = 10, share = 0.1, burst = 5, overload_hold = "2s" }
+soft_timeout = "250ms"
 seed = 1
 [[layers]]
 kind = "circuit_breaker"
