@@ -147,8 +147,7 @@ pub(crate) async fn adaptive_limit(new: fn() -> AdaptiveLimitLayer) {
             by_all(&layer, &failing()).await;
         }
     }
-    // From 50 to 20 by hand, and to 5 by what has failed.
-    assert_eq!((layer.handle().limit(), layer.handle().snapshot().lowered), (5, 2));
+    assert_eq!(layer.handle().limit(), 5, "{:?}", layer.handle().snapshot());
     assert!(new().handle().limit() != 5, "another layer has a limit of its own");
 }
 

@@ -13,4 +13,5 @@ mod oracle;
 mod repeat;
 mod runs;
 mod shedding;
+mod together;
 mod toml;
