@@ -27,3 +27,80 @@ std::thread_local! {
     /// How often this thread has locked any of these.
     pub(crate) static LOCKED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
+
+/// Fault 16 of those seen elsewhere: a lock twice a call, held or not, and with two threads hardly any throughput is left.
+#[cfg(all(test, not(steadfast_loom)))]
+mod tests {
+    use std::{
+        future::{Future, ready},
+        task::{Context, Poll, Waker},
+        time::Duration,
+    };
+
+    use tower::{Layer, Service, service_fn};
+
+    use super::LOCKED;
+    use crate::{
+        Rejected, adaptive_limit::AdaptiveLimit, bulkhead::BulkheadLayer, chaos::Chaos, coalesce::Coalesce,
+        hedge::Hedge, retry::RetryLayer, shed::ShedLayer, timeout::Timeout,
+    };
+
+    /// How often a call locks that is let through and answered at once.
+    fn locks<L>(layer: &L) -> u32
+    where
+        L: Layer<Answers, Service: Service<u32, Response = u32>>,
+    {
+        let mut service = layer.layer(Answers);
+        let mut cx = Context::from_waker(Waker::noop());
+        let before = LOCKED.get();
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut call = Box::pin(service.call(7));
+        assert!(matches!(call.as_mut().poll(&mut cx), Poll::Ready(Ok(7))));
+        drop(call);
+        LOCKED.get() - before
+    }
+
+    /// A service that answers at once.
+    #[derive(Clone)]
+    struct Answers;
+
+    impl Service<u32> for Answers {
+        type Response = u32;
+        type Error = Rejected;
+        type Future = std::future::Ready<Result<u32, Rejected>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: u32) -> Self::Future {
+            ready(Ok(request))
+        }
+    }
+
+    #[test]
+    fn fault_16_a_call_that_is_let_through_takes_no_lock() {
+        let second = Duration::from_secs(1);
+        assert_eq!(locks(&AdaptiveLimit::builder(second).build().unwrap()), 0);
+        assert_eq!(locks(&ShedLayer::default()), 0);
+        assert_eq!(locks(&BulkheadLayer::default()), 0);
+        assert_eq!(locks(&RetryLayer::default()), 0);
+        assert_eq!(locks(&Hedge::default().alone().build().unwrap()), 0);
+        assert_eq!(locks(&Timeout::builder(second).build().unwrap()), 0);
+        assert_eq!(locks(&Chaos::builder().enabled(false).build().unwrap()), 0);
+    }
+
+    /// One to find out whether others ask for the same, one to be found no more; neither is held over the call.
+    #[test]
+    fn fault_16_a_coalesced_call_locks_to_begin_and_to_end() {
+        let layer = Coalesce::builder(|request: &u32| Some(*request)).build();
+        let service = layer.layer(service_fn(|request: u32| ready(Ok::<_, Rejected>(request))));
+        let mut cx = Context::from_waker(Waker::noop());
+        let before = LOCKED.get();
+        let mut call = Box::pin(tower::ServiceExt::oneshot(service, 7));
+        assert!(call.as_mut().poll(&mut cx).is_ready());
+        drop(call);
+        let locks = LOCKED.get() - before;
+        assert!(locks <= 3, "{locks}");
+    }
+}

@@ -1,5 +1,5 @@
 //! Fault 15: time windows that keep a record per call. The work per call is counted in `src/circuit_breaker/window.rs`,
-//! the locks per call (fault 16) in `src/circuit_breaker/service.rs`.
+//! the locks per call (fault 16) in `src/sync.rs` and `src/circuit_breaker/service.rs`.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
