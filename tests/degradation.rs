@@ -262,9 +262,21 @@ async fn limits_press_by_what_is_in_use_and_waits_and_fully_while_they_are_lower
         }
     }
     assert_eq!((handle.is_cutting(), handle.snapshot().running, handle.pressure()), (true, 0, 1.0));
+    // Two deadlines after the window nobody knows: what is left out because of it would else be left out for ever.
+    sleep(3 * SECOND).await;
+    assert_eq!((handle.is_cutting(), handle.snapshot().cutting, handle.pressure()), (false, false, 0.0));
     let shed = Shed::builder(4).build().unwrap().handle();
     let _place = shed.try_acquire().unwrap();
     assert_eq!(Pressure::pressure(&shed), 0.125);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_only_a_feature_calls_stays_open_while_that_is_left_out() {
+    let breaker = CircuitBreaker::builder().build().unwrap().handle();
+    let shop = shop().source("recommendations", breaker.clone()).build().unwrap();
+    breaker.open();
+    traffic(&shop, 3600 * SECOND).await;
+    assert!(!shop.allows("recommendations"), "{:?}", shop.snapshot());
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,7 +41,8 @@ pub struct AdaptiveLimitSnapshot {
     pub running: u32,
     /// Calls that wait for a place.
     pub waiting: usize,
-    /// Whether the limit is being lowered: the last window in which enough calls ended was an overload.
+    /// Whether the limit is being lowered: the last window in which enough calls ended was an overload, and is not of long
+    /// ago.
     pub cutting: bool,
     /// How often the limit was raised, since it was made.
     pub raised: u64,
@@ -67,7 +68,8 @@ impl AdaptiveLimitHandle {
     }
 
     /// Whether the limit is being lowered: the service is overloaded, and nothing that can be left out should be sent. Not
-    /// while nothing is answered at all. A single load, so it may be asked for each call.
+    /// while nothing is answered at all, and no longer than two deadlines if no calls end any more: who leaves out all of
+    /// them would else do so for ever. A single load (and the clock, while it is), so it may be asked for each call.
     pub fn is_cutting(&self) -> bool {
         self.state.is_cutting()
     }

@@ -179,8 +179,12 @@ impl State {
         [0, 1].map(|which| self.changes[which].load(Ordering::Relaxed))
     }
 
+    /// What was seen two deadlines before is of long ago, also if no call has ended since.
     pub(super) fn is_cutting(&self) -> bool {
-        self.cutting.load(Ordering::Relaxed)
+        self.cutting.load(Ordering::Relaxed) && {
+            let end = Duration::from_nanos(self.window_end.load(Ordering::Relaxed));
+            self.clock.now() < end.saturating_add(self.settings.get().deadline.saturating_mul(2))
+        }
     }
 }
 

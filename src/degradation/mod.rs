@@ -57,6 +57,9 @@
 //! a [circuit breaker](crate::circuit_breaker::CircuitBreakerHandle) that is open, [`stall::pressure`](crate::stall::pressure),
 //! and any function that returns a number from 0 to 1.
 //!
+//! Not the breaker of what only a feature calls: with the feature left out nobody tries whether the service is back, so the
+//! breaker goes on pressing and the feature stays left out. The breaker does that work already.
+//!
 //! # Defaults
 //! | setting | default | meaning |
 //! |---|---|---|

@@ -52,7 +52,8 @@ impl Pressure for BulkheadHandle {
     }
 }
 
-/// 1 while it is open, in whichever way, and half while it is half-open, which by default lets a level stay as it is.
+/// 1 while it is open, in whichever way, and half while it is half-open, which by default lets a level stay as it is. So
+/// some calls must go through it at every level: with none, it never closes and the level never falls.
 impl Pressure for CircuitBreakerHandle {
     fn pressure(&self) -> f64 {
         match self.state() {

@@ -42,6 +42,8 @@ pub(super) struct Core {
     /// How long places are held, on average, in nanoseconds; 0: not known. Of calls that have waited: others read no
     /// clock.
     held: Counter,
+    /// The same by priority: what is long and unimportant says nothing about what is short and critical.
+    held_of: [Counter; 3],
     /// Nanoseconds.
     interval: Counter,
 }
@@ -72,12 +74,20 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Of two at once one may be lost: it is an average.
+fn record(average: &Counter, held: Duration) {
+    let (held, before) = (nanos(held).max(1), average.load(Relaxed));
+    let next = if before == 0 { held } else { before - before / WEIGHT + held / WEIGHT };
+    average.store(next.max(1), Relaxed);
+}
+
 impl Core {
     pub(super) fn new(settings: &ShedSettings, flows: usize) -> Self {
         Self {
             word: AtomicU64::new(u64::from(settings.max_concurrent) << LIMIT_SHIFT),
             line: Mutex::new(Line::new(settings, flows)),
             held: Counter::new(0),
+            held_of: Default::default(),
             interval: Counter::new(nanos(settings.interval)),
         }
     }
@@ -91,9 +101,9 @@ impl Core {
     /// Runs `act` on the line under the lock, after what is over by now, and tells what has changed afterwards.
     fn with<T>(&self, now: Duration, tell: Tell<'_>, act: impl FnOnce(&mut Line<Waker>, Moment) -> T) -> T {
         let interval = Duration::from_nanos(self.interval.load(Relaxed));
-        let takes = self.held.load(Relaxed);
-        let gap = Duration::from_nanos(takes / self.limit());
-        let at = Moment { now, takes: Duration::from_nanos(takes), gap };
+        let gap = Duration::from_nanos(self.held.load(Relaxed) / self.limit());
+        let takes = self.held_of.each_ref().map(|held| Duration::from_nanos(held.load(Relaxed)));
+        let at = Moment { now, takes, gap };
         let (value, changes) = {
             let mut line = self.line.lock();
             line.overload.settle(now, interval);
@@ -192,7 +202,7 @@ impl Core {
     }
 
     /// Gives a place back; the next in line gets it. The clock is read only if somebody waits, or if this one did.
-    pub(super) fn give_back(&self, since: Option<Duration>, now: impl FnOnce() -> Duration, tell: Tell<'_>) {
+    pub(super) fn give_back(&self, since: Option<(Duration, Class)>, now: impl FnOnce() -> Duration, tell: Tell<'_>) {
         let before = self.word.fetch_sub(TAKEN, Ordering::Release);
         if before & WAITING != 0 || since.is_some() {
             self.pass_on(since, now(), before & WAITING != 0, tell);
@@ -202,20 +212,15 @@ impl Core {
     /// Apart, so that a place that nobody waits for is given back in few instructions.
     #[cold]
     #[inline(never)]
-    fn pass_on(&self, since: Option<Duration>, now: Duration, waited_for: bool, tell: Tell<'_>) {
-        if let Some(since) = since {
-            self.record(now.saturating_sub(since));
+    fn pass_on(&self, since: Option<(Duration, Class)>, now: Duration, waited_for: bool, tell: Tell<'_>) {
+        if let Some((since, class)) = since {
+            let held = now.saturating_sub(since);
+            record(&self.held, held);
+            record(&self.held_of[class.priority()], held);
         }
         if waited_for {
             self.serve(now, tell);
         }
-    }
-
-    /// Of two at once one may be lost: it is an average.
-    fn record(&self, held: Duration) {
-        let (held, average) = (nanos(held).max(1), self.held.load(Relaxed));
-        let next = if average == 0 { held } else { average - average / WEIGHT + held / WEIGHT };
-        self.held.store(next.max(1), Relaxed);
     }
 
     /// Gives what places there are to those who wait, and tells those who wait in vain.

@@ -93,11 +93,11 @@ where
                     let shared = &waiting.shared;
                     match shared.core.ask(now, call, cx.waker().clone(), &|changes| shared.tell(changes)) {
                         Asked::Taken => {
-                            *this.permit = Some(Permit::of(Arc::clone(shared), Some(now)));
+                            *this.permit = Some(Permit::of(Arc::clone(shared), Some((now, call.class))));
                             this.state.set(State::Readying);
                         }
                         Asked::Waiting(ticket, until) => {
-                            let turn = Turn::of(Arc::clone(shared), ticket);
+                            let turn = Turn::of(Arc::clone(shared), call.class, ticket);
                             let timer = shared.timer(until);
                             this.state.set(State::Waiting { turn, class: call.class, timer });
                         }

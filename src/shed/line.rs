@@ -22,12 +22,12 @@ use super::{
 /// queue stands, and otherwise.
 const LEAST_PLACES: (u32, u32) = (2, 20);
 
-/// When something happens, and how things are then: how long calls take on average, and how long it takes until one of them
-/// gives its place back; zero if that is not known.
+/// When something happens, and how things are then: how long calls of each priority take on average, and how long it takes
+/// until any call gives its place back; zero if that is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Duration,
-    pub(super) takes: Duration,
+    pub(super) takes: [Duration; 3],
     pub(super) gap: Duration,
 }
 

@@ -77,13 +77,14 @@
 //! With [`Shed`](crate::RejectedKind::Shed), and never having reached the service; [`Cause`] says which, in the
 //! [snapshot](ShedHandle::snapshot): a call for which the line has no room, one that has waited for too long, one whose
 //! [deadline](crate::context::deadline) comes while it waits, and one that would not be in time: because of those before
-//! it, or because it has less time left than calls take on average (only while others wait, who are served instead). A
+//! it, or because it has less time left than calls of its priority take on average (only while others as important wait, who
+//! are served instead). A
 //! refusal says no `retry_after`: how long an overload lasts is for those to say who cause it.
 //!
 //! # Dropping
 //! A place is a guard ([`Permit`]). Dropping the response future leaves the line at once, or drops the call; its place, or
 //! one that had just been given to it, goes to the next. So it is when a call panics. A call that waits and is not polled holds
-//! nobody up.
+//! nobody up until it is given a place, which it then has until it is polled or dropped: so poll it, as a task does.
 //!
 //! # To do less in time
 //! [`ShedHandle::pressure`] says how much there is to do, from 0 to 1, for a handler that can leave something out.

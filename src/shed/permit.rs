@@ -7,19 +7,19 @@ use std::{
     time::Duration,
 };
 
-use super::{handle::Cause, layer::Shared, line::Standing, slots::Ticket};
+use super::{class::Class, handle::Cause, layer::Shared, line::Standing, slots::Ticket};
 
 /// A place of a [`Shed`](super::Shed) layer. Dropping it gives the place to the next in line.
 #[must_use = "a permit that is dropped gives its place back at once"]
 pub struct Permit {
     shared: Arc<Shared>,
-    /// Since when, if it was waited for.
-    since: Option<Duration>,
+    /// Since when and for what, if it was waited for.
+    since: Option<(Duration, Class)>,
 }
 
 impl Permit {
     /// Wraps a place that has been taken.
-    pub(super) fn of(shared: Arc<Shared>, since: Option<Duration>) -> Self {
+    pub(super) fn of(shared: Arc<Shared>, since: Option<(Duration, Class)>) -> Self {
         Self { shared, since }
     }
 }
@@ -41,13 +41,14 @@ impl fmt::Debug for Permit {
 #[derive(Debug)]
 pub(super) struct Turn {
     shared: Arc<Shared>,
+    class: Class,
     /// `None` once there is an answer.
     ticket: Option<Ticket>,
 }
 
 impl Turn {
-    pub(super) fn of(shared: Arc<Shared>, ticket: Ticket) -> Self {
-        Self { shared, ticket: Some(ticket) }
+    pub(super) fn of(shared: Arc<Shared>, class: Class, ticket: Ticket) -> Self {
+        Self { shared, class, ticket: Some(ticket) }
     }
 
     /// A place, or why there is none.
@@ -72,7 +73,7 @@ impl Turn {
             Standing::Waiting(until) => Err(until),
             Standing::Given(since) => {
                 self.ticket = None;
-                Ok(Ok(Permit::of(Arc::clone(&self.shared), Some(since))))
+                Ok(Ok(Permit::of(Arc::clone(&self.shared), Some((since, self.class)))))
             }
             Standing::Shed(cause) => {
                 self.ticket = None;
@@ -87,7 +88,7 @@ impl Drop for Turn {
         if let Some(ticket) = self.ticket.take()
             && let Some(since) = self.shared.core.leave(ticket)
         {
-            drop(Permit::of(Arc::clone(&self.shared), Some(since)));
+            drop(Permit::of(Arc::clone(&self.shared), Some((since, self.class))));
         }
     }
 }

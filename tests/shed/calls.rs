@@ -197,3 +197,28 @@ async fn pressure_rises_with_places_taken_with_the_time_that_calls_wait_and_is_f
     drop(permits);
     assert_eq!(handle.pressure(), 0.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn long_calls_of_little_importance_do_not_make_short_critical_ones_hopeless() {
+    let (layer, work) = (Shed::builder(2).build().unwrap(), Work::default());
+    let (mut critical, mut answered) = (Vec::new(), 0.0);
+    for ms in 0..20_000_u32 {
+        if ms % 125 == 0 {
+            // Twice as many as can be served, and each holds its place for longer than a critical call has time.
+            let batch = CallContext::default().with_priority(Sheddable);
+            tokio::spawn(context::scope(batch, layer.layer(work.clone()).oneshot((0, 500 * MS))));
+        }
+        if ms % 100 == 7 {
+            let by = CallContext::default().with_priority(Critical).with_deadline(Instant::now() + 400 * MS);
+            critical.push(tokio::spawn(context::scope(by, layer.layer(work.clone()).oneshot((1, 5 * MS)))));
+        }
+        tokio::time::sleep(MS).await;
+    }
+    let sent = critical.len() as f64;
+    for call in critical {
+        answered += f64::from(u8::from(call.await.unwrap().is_ok())) / sent;
+    }
+    // The rest comes when both places have just been taken for 500 ms.
+    assert!(answered >= 0.75, "{answered:.3}: {:?}", layer.handle().snapshot());
+    assert!(layer.handle().snapshot().ended_of(Cause::Hopeless, Critical) < 10);
+}

@@ -27,11 +27,14 @@ impl<W> Line<W> {
         while let Some(Next { class, flow, ticket, .. }) = self.next(at) {
             let Some(Slot::Waiting { call, .. }) = self.slots.get(ticket) else { return };
             if let Some(left) = call.deadline.map(|deadline| deadline.saturating_sub(at.now)) {
-                // With less time left than calls take on average it is likely to be work for nothing. The last one is not judged: were everybody refused for what was seen in a slow hour, nobody would ever see
-                // that things have changed.
+                // With less time left than calls of its priority take on average it is likely to be work for nothing. The
+                // last one is not judged: were everybody refused for what was seen in a slow hour, nobody would ever see
+                // that things have changed. Nor the last of an importance, or its place would go to a lesser one.
                 let cause = match left {
                     left if left.is_zero() => Some(Cause::Expired),
-                    left if self.waiting > 1 && left < at.takes => Some(Cause::Hopeless),
+                    left if self.classes[class.index()].waiting > 1 && left < at.takes[class.priority()] => {
+                        Some(Cause::Hopeless)
+                    }
                     _ => None,
                 };
                 if let Some(cause) = cause {

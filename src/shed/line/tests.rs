@@ -7,7 +7,7 @@ const MS: Duration = Duration::from_millis(1);
 const NO_GAP: Duration = Duration::ZERO;
 
 fn at(ms: u32) -> Moment {
-    Moment { now: 10_000 * MS + ms * MS, takes: NO_GAP, gap: NO_GAP }
+    Moment { now: 10_000 * MS + ms * MS, takes: [NO_GAP; 3], gap: NO_GAP }
 }
 
 fn slow(ms: u32, gap: Duration) -> Moment {
@@ -126,7 +126,7 @@ fn nor_who_has_less_time_left_than_calls_take_unless_nobody_else_is_there() {
     for (ms, call) in [(0, by(29)), (1, by(30)), (2, by(12))] {
         join(&mut line, ms, call);
     }
-    let at = Moment { takes: 20 * MS, ..at(10) };
+    let at = Moment { takes: [NO_GAP, 20 * MS, NO_GAP], ..at(10) };
     assert_eq!(given(&mut line, at, 9), (vec![1, 2], vec![0]));
     assert_eq!(line.counts[Cause::Hopeless as usize], [0, 1, 0]);
 }
@@ -289,4 +289,16 @@ fn who_leaves_is_counted_and_not_told() {
     assert_eq!(line.leave(placed), (Some(Standing::Given(at(7).now)), None));
     assert_eq!(line.leave(placed), (None, None));
     assert_eq!(line.counts[Cause::Cancelled as usize], [1, 0, 0]);
+}
+
+#[test]
+fn how_long_calls_of_one_priority_take_says_nothing_of_another_and_the_last_of_an_importance_is_not_judged() {
+    let critical_by = |ms| Call { deadline: Some(at(ms).now), ..call(Critical) };
+    for (takes, served) in [([20 * MS, 20 * MS, NO_GAP], vec![1, 2, 0]), ([NO_GAP, NO_GAP, 20 * MS], vec![2, 0])] {
+        let mut line = line(100);
+        for (ms, call) in [(0, call(Sheddable)), (1, critical_by(20)), (2, critical_by(20))] {
+            join(&mut line, ms, call);
+        }
+        assert_eq!(given(&mut line, Moment { takes, ..at(10) }, 9).0, served);
+    }
 }

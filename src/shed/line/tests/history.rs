@@ -47,7 +47,7 @@ proptest! {
         let (mut ms, mut calls, mut given, mut refused, mut left) = (0, 0, 0, 0, 0);
         for (passes, step) in steps {
             ms += passes;
-            let at = Moment { takes: takes * MS, ..slow(ms, gap * MS) };
+            let at = Moment { takes: [takes * MS; 3], ..slow(ms, gap * MS) };
             let mut went: Vec<Class> = Vec::new();
             match step {
                 Step::Join { priority, repeated, flow, patience } => {
