@@ -80,6 +80,9 @@ where
                 second.project().begin(call, shared);
             }
         }
+        if let Some(second) = H::project(this.second.as_mut()) {
+            second.project().notice();
+        }
         // Whether the first lane has been polled for nothing, and need not be again.
         let mut quiet = false;
         for _ in 0..STEPS_PER_POLL {
