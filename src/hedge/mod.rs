@@ -60,6 +60,8 @@
 //! retries and all layers), when the deadline leaves no time for it, and while backups are on hold: a verdict of
 //! [`Overloaded`](crate::Verdict::Overloaded), or a refusal by a layer below, stops those of all calls of the layer.
 //!
+//! One that is found overdue in a [stall](crate::stall) of our own is not sent for that: the attempts have their time anew.
+//!
 //! # Which answer counts
 //! The first success. So does an answer that another try would not change: `Permanent`, `Neutral`. A failure does not win:
 //! the other attempt is waited for, and meanwhile the failed one is tried again if the policy says so; a backup

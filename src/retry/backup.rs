@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Verdict, context,
     hedge::{Core, Why},
+    stall,
     time::{self, Instant, Sleep},
 };
 
@@ -224,9 +225,12 @@ fn core(shared: &Shared) -> &Core {
 }
 
 /// The first attempt has taken so long, or at least so long if the call ends by another one: counted either way, or
-/// what is slow would be the less seen the more it is hedged. One that never had to wait says nothing of waiting.
+/// what is slow would be the less seen the more it is hedged. One that never had to wait says nothing of waiting, nor does
+/// one in a stall of our own.
 fn seen(shared: &Shared, first: &Timing) {
-    if let Some(started) = first.started {
+    if let Some(started) = first.started
+        && !stall::is_stalled()
+    {
         let now = time::now();
         core(shared).record(now, now.saturating_duration_since(started));
     }
@@ -237,6 +241,13 @@ impl<F> SecondProj<'_, F> {
     pub(super) fn begin<Req>(&mut self, call: &Call<Req>, shared: &Shared) {
         self.timings[0].number = call.attempts.made();
         core(shared).deposit();
+    }
+
+    /// Tells of a stall that the alarm has seen, before any attempt is judged.
+    pub(super) fn notice(&mut self) {
+        if let Some(alarm) = self.alarm.as_mut().as_pin_mut() {
+            alarm.notice();
+        }
     }
 
     /// The attempt of a lane has ended, or makes room; it is followed by the attempt of this number, if by any.
@@ -275,8 +286,14 @@ impl<F> SecondProj<'_, F> {
             if self.alarm.as_mut().as_pin_mut().is_some_and(|alarm| !alarm.poll_elapsed(cx)) {
                 return Poll::Pending;
             }
+            let waited = self.alarm.is_some();
             self.alarm.set(None);
             *self.planned = None;
+            if waited && stall::is_stalled() {
+                // It is us who took so long, and the answers may be there already: the attempts have their time anew.
+                self.timings.iter_mut().for_each(|timing| timing.started = None);
+                continue;
+            }
             if !self.is_due(plan, call, shared) {
                 continue;
             }

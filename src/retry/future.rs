@@ -80,6 +80,9 @@ where
                 second.project().begin(call, shared);
             }
         }
+        if let Some(second) = H::project(this.second.as_mut()) {
+            second.project().notice();
+        }
         // Whether the first lane has been polled for nothing, and need not be again.
         let mut quiet = false;
         for _ in 0..STEPS_PER_POLL {
@@ -131,11 +134,23 @@ where
                 (Some(next), Some(mut second)) => {
                     second.ended(lane, call.attempts.made());
                     quiet &= lane != 0;
-                    if lane == 0 { this.first.set(next) } else { second.lane.set(next) }
+                    if lane == 0 {
+                        this.first.set(next)
+                    } else {
+                        second.lane.set(next)
+                    }
+                    if this.first.busy() != Busy::Preparing && second.lane.busy() != Busy::Preparing {
+                        // As above: a backup that was refused may have left a permit.
+                        *this.service = this.service.clone();
+                    }
                 }
                 (None, second) => {
                     if let Some(mut second) = second {
-                        // Who loses is dropped here and not with this future, which may be kept.
+                        // Who loses is dropped here and not with this future, which may be kept; so is its place in a
+                        // queue below, if it was not sent yet.
+                        if [this.first.busy(), second.lane.busy()].contains(&Busy::Preparing) {
+                            *this.service = this.service.clone();
+                        }
                         this.first.set(Lane::Out);
                         *this.token = Token::default();
                         second.clear();

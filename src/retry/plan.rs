@@ -19,6 +19,13 @@ pub(super) struct Timing {
     pub(super) backed: bool,
 }
 
+impl Timing {
+    /// Grows from the attempt that was sent first to the one that was sent last.
+    fn sent(&self) -> (Option<Instant>, u32) {
+        (self.started, self.number)
+    }
+}
+
 /// The next backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -48,7 +55,8 @@ pub(super) fn plan(facts: Facts) -> Option<Plan> {
     let (of, into) = match facts.busy {
         [Trying, Out] => (0, 1),
         [Out, Trying] => (1, 0),
-        [Trying, Trying] if facts.timings[0].number > facts.timings[1].number => (0, 1),
+        // Not by their numbers alone: retries below add to those.
+        [Trying, Trying] if facts.timings[0].sent() > facts.timings[1].sent() => (0, 1),
         [Trying, Trying] => (1, 0),
         _ => return None,
     };
@@ -62,4 +70,27 @@ pub(super) fn plan(facts: Facts) -> Option<Plan> {
     let soft = facts.soft_timeout.filter(|_| !timing.backed).and_then(|limit| at(limit, Why::SoftTimeout));
     let soft = soft.filter(|plan| in_time(plan, Duration::ZERO));
     [hedge, soft].into_iter().flatten().min_by_key(|plan| plan.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn of_two_the_older_makes_room_though_retries_below_it_have_raised_its_number() {
+        let start = time::now();
+        let backed = Timing { number: 3, started: Some(start), backed: true };
+        let newer = Timing { number: 2, started: Some(start + 100 * MS), backed: false };
+        let facts = Facts {
+            busy: [Busy::Trying; 2],
+            timings: [backed, newer],
+            hedge: None,
+            soft_timeout: Some(100 * MS),
+            deadline: None,
+        };
+        let expected = Plan { at: start + 200 * MS, why: Why::SoftTimeout, of: 1, into: 0 };
+        assert_eq!(plan(facts), Some(expected));
+    }
 }

@@ -63,6 +63,9 @@ pub enum Finish {
     OutOfTime,
 }
 
+/// A wait that nobody lives to see the end of, and that the clock may not be able to express.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Decides. What is `left` until the deadline (`None`: there is none) is asked, and `random` drawn, only if needed: a
 /// call that succeeds reads no clock.
 pub(super) fn decide(
@@ -93,7 +96,7 @@ pub(super) fn decide(
     }
     let back_off = || settings.backoff.wait(facts.wait_number, facts.previous_wait, random());
     let wait = asked.or_else(|| back_off().map(|wait| if facts.at_once { Duration::ZERO } else { wait }));
-    let Some(wait) = wait else { return Step::Finish(Finish::OutOfAttempts) };
+    let Some(wait) = wait.filter(|wait| *wait < NEVER) else { return Step::Finish(Finish::OutOfAttempts) };
     // A call that is held for a refusing layer leaves at least half of its time for the attempt. Those held longest come
     // first when a breaker becomes half-open: cut by their deadlines, they would fail the trial of a service that is well.
     let needed = if token { wait } else { wait.saturating_mul(2) };

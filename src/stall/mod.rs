@@ -20,6 +20,7 @@
 //! | a success | is a success, but never a slow one |
 //! | a call that is dropped | says nothing |
 //! | a panic | is a failure |
+//! | a [backup](crate::hedge) that is due | is not sent: its attempt has its time anew |
 //! | a store that has not answered (shared rate limits) | is not taken for away |
 //!
 //! A [`Classify`](crate::Classify) is asked as always, and an explicit [`Fallback`](crate::fallback) answers as always.

@@ -181,3 +181,12 @@ async fn a_hedge_alone_sends_one_backup_at_once_after_a_failure_and_none_after_t
 async fn a_retry_without_a_hedge_has_nothing_of_it() {
     assert!(Retry::builder().build().unwrap().handle().hedge().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_whose_back_off_never_ends_waits_for_the_other_attempt() {
+    let service = Scripted::new(&[(80, Fails), (100, Ok)]);
+    let never = steadfast::backoff::Backoff::fixed(std::time::Duration::MAX);
+    let layer = retry().backoff(never).hedge(Hedge::after(50 * MS)).build().unwrap();
+    assert_eq!(timed(layer.layer(service).oneshot(())).await, (won(2), 150));
+    assert_eq!((layer.handle().retries(), layer.handle().budget().unwrap().tokens()), (0, 50.0));
+}

@@ -8,5 +8,6 @@ mod endpoints;
 mod faults;
 mod limits;
 mod overload;
+mod readiness;
 mod soft;
 mod support;

@@ -1,6 +1,7 @@
 //! Our own runtime stands still for three seconds, over a service that is well: on the real clock, with real sockets.
 #![allow(clippy::disallowed_methods)]
 
+mod backups;
 mod limits;
 mod outage;
 mod upstream;
@@ -26,7 +27,7 @@ use tokio::{
     runtime::{self, Runtime},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use self::upstream::{Client, Upstream};
 
