@@ -325,7 +325,7 @@ fn what_makes_no_sense_is_an_error_that_names_it() {
     refused(shop().fall(0.0, SECOND), "fall_at is 0.0; allowed: over 0, under `rise_at`");
     refused(shop().fall(f64::NAN, SECOND), "fall_at is NaN; allowed: over 0, under `rise_at`");
     refused(shop().fall(0.5, Duration::ZERO), "fall_after is 0ns; allowed: over 0");
-    refused(shop().every(Duration::ZERO), "every is 0ns; allowed: over 0");
+    refused(shop().every(MS - Duration::from_nanos(1)), "every is 999.999µs; allowed: 1 ms or more");
     let shop = shop().build().unwrap();
     assert!(shop.change(|settings| settings.fall_at = 0.9).is_err());
     assert_eq!(shop.settings(), DegradationSettings::default());
@@ -342,7 +342,7 @@ fn the_defaults_are_pinned() {
 async fn extremes_saturate() {
     let extremes: [fn(DegradationBuilder) -> DegradationBuilder; 5] = [
         |b| b.every(Duration::MAX).rise(1.0, Duration::MAX).fall(f64::MIN_POSITIVE, Duration::MAX),
-        |b| b.every(Duration::from_nanos(1)).rise(1.0, Duration::ZERO).fall(0.5, Duration::from_nanos(1)),
+        |b| b.every(MS).rise(1.0, Duration::ZERO).fall(0.5, Duration::from_nanos(1)),
         |b| b.rise(f64::MIN_POSITIVE, Duration::ZERO).fall(f64::from_bits(1), Duration::from_nanos(1)),
         |b| b.feature("all", u8::MAX).rise(1.0, Duration::ZERO),
         |b| b.rise(1.0, Duration::MAX),

@@ -43,7 +43,7 @@
 //! | setting | default | meaning |
 //! |---|---|---|
 //! | [`builder`](Cache::builder)`(ttl, key)` | | for how long answers are fresh, and the key of a request; `None`: not cached |
-//! | [`max_entries`](CacheBuilder::max_entries) | 10,000 | how many answers are stored; beyond that, the least used are forgotten |
+//! | [`max_entries`](CacheBuilder::max_entries) | 10,000 | how many answers are stored; beyond that, those used least are forgotten, or the new one is not kept |
 //! | [`stale_if_error`](CacheBuilder::stale_if_error) | off | for how long after the `ttl` an answer replaces a failure |
 //! | [`stale_while_revalidate`](CacheBuilder::stale_while_revalidate) | off | for how long after the `ttl` it is given at once, and renewed in the background |
 //! | [`revalidate_timeout`](CacheBuilder::revalidate_timeout) | 10 s | the longest that such a renewal takes |
@@ -62,7 +62,8 @@
 //!
 //! # The last good answer
 //! With [`stale_if_error`](CacheBuilder::stale_if_error), whenever a call fails or a layer below has ended it (a timeout, an
-//! open breaker), the caller gets the answer from before, if there is one that is not too old. A `ttl` of zero makes that all
+//! open breaker), the caller gets the answer from before, if there is one that is not too old. A
+//! [`Permanent`](crate::Verdict::Permanent) failure is a failure: judge what is the caller's own fault (a 401) as `Neutral`. A `ttl` of zero makes that all
 //! that it does: every call goes to the service.
 //!
 //! # In the background

@@ -12,12 +12,12 @@ use crate::time::Instant;
 
 /// Keys are told apart by so many counts of what was thrown out: a key may share one with others, and then an answer that
 /// was on its way is not stored for nothing.
-const COUNTS: usize = 64;
+const COUNTS: usize = 1024;
 
 pub(super) struct Store<K, Res> {
     entries: moka::sync::Cache<K, Arc<Entry<Res>>, RandomState>,
     hasher: RandomState,
-    thrown_out: [AtomicU64; COUNTS],
+    thrown_out: Box<[AtomicU64]>,
     /// How often all was thrown out.
     cleared: AtomicU64,
 }
@@ -52,7 +52,7 @@ where
         Self {
             entries: moka::sync::Cache::builder().max_capacity(max_entries).build_with_hasher(hasher.clone()),
             hasher,
-            thrown_out: [const { AtomicU64::new(0) }; COUNTS],
+            thrown_out: (0..COUNTS).map(|_| AtomicU64::new(0)).collect(),
             cleared: AtomicU64::new(0),
         }
     }
@@ -103,9 +103,9 @@ where
         self.entries.invalidate(key);
     }
 
-    /// The service has answered otherwise: forgets what there is.
+    /// The service has answered otherwise: forgets what there is, and what is on its way, which may be older.
     pub(super) fn forget(&self, key: &K) {
-        self.entries.invalidate(key);
+        self.throw_out(key);
     }
 
     pub(super) fn clear(&self) {
@@ -166,6 +166,15 @@ mod tests {
             }
             assert!(store.get(&1).is_none());
         }
+    }
+
+    #[test]
+    fn an_answer_that_was_on_its_way_when_the_service_answered_otherwise_is_not_stored() {
+        let store = Store::new(10);
+        let early = store.begin(&1);
+        store.forget(&1);
+        assert!(!store.put(1, early, "old", time::now()));
+        assert!(store.put(1, store.begin(&1), "new", time::now()));
     }
 
     #[test]

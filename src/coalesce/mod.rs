@@ -46,6 +46,9 @@
 //! get a copy of the outcome, a failure or a refusal by a layer below too. It is not kept: who comes after it makes a new
 //! call. The call is made with the deadline and the importance of who makes it.
 //!
+//! A call that asks for its own key within itself waits for itself, until its deadline. So does a [hedge](crate::hedge) above a
+//! coalescer: its backup joins the attempt that it is to back. A hedge goes below.
+//!
 //! # Dropping
 //! If who makes the call goes (its deadline is over, its client has hung up), the next in line goes on with the very call, from
 //! where it is; what it has waited for is not lost. If nobody waits, the call is dropped. If the call panics, the panic

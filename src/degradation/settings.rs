@@ -20,7 +20,7 @@ pub struct DegradationSettings {
     pub fall_at: f64,
     /// It falls by one after so long, and by one more each time that it has been so long again. Default 5 s, over 0.
     pub fall_after: Duration,
-    /// The pressure is read at most so often. Default 100 ms, over 0.
+    /// The pressure is read at most so often. Default 100 ms; 1 ms or more.
     pub every: Duration,
 }
 
@@ -47,6 +47,6 @@ impl DegradationSettings {
         let under = self.fall_at > 0.0 && self.fall_at < self.rise_at;
         check.that(under, "fall_at", self.fall_at, "over 0, under `rise_at`")?;
         check.positive("fall_after", self.fall_after)?;
-        check.positive("every", self.every)
+        check.that(self.every >= Duration::from_millis(1), "every", self.every, "1 ms or more")
     }
 }

@@ -12,6 +12,9 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// Time that may be excused at any moment, if none has been for long.
 const CREDIT: Duration = Duration::from_secs(10);
 
+/// The most that is owed: a pause of hours is paid for in five minutes.
+const MOST_OWED: Duration = Duration::from_secs(70);
+
 /// In the long run, no more than one part in so many of the time is excused.
 const SHARE: u32 = 5;
 
@@ -49,7 +52,7 @@ impl Excuses {
             return;
         }
         let until = self.ended.saturating_add((self.ended - self.began).min(SETTLING));
-        self.debt = self.debt.saturating_add(until.saturating_sub(self.until.max(due)));
+        self.debt = self.debt.saturating_add(until.saturating_sub(self.until.max(due))).min(MOST_OWED);
         self.until = self.until.max(until);
     }
 
@@ -153,6 +156,18 @@ mod tests {
         assert!(excuses.covers(end));
         // It cost 61 s, of which a fifth of the time gives back; 10 s may be owed.
         for (later, excused) in [(200 * SECOND, false), (254 * SECOND, false), (256 * SECOND, true)] {
+            let mut excuses = excuses;
+            excuses.note(end + later - 200 * MS, end + later);
+            assert_eq!(excuses.covers(end + later), excused, "{later:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_of_hours_is_paid_for_in_five_minutes() {
+        let mut excuses = Excuses::NONE;
+        let end = 7200 * SECOND;
+        excuses.note(Duration::ZERO, end);
+        for (later, excused) in [(299 * SECOND, false), (302 * SECOND, true)] {
             let mut excuses = excuses;
             excuses.note(end + later - 200 * MS, end + later);
             assert_eq!(excuses.covers(end + later), excused, "{later:?}");

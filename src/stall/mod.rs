@@ -36,7 +36,7 @@
 //!   outcomes are excused a real outage opens no breaker, so by up to a second later after a stall.
 //! - **Paused clocks.** Time that is advanced by hand, in tests or in the simulator, is no stall.
 //! - **Other threads.** A stall is one of a thread (or, with [`watch`], of its runtime): one thread that is blocked excuses
-//!   none of the others.
+//!   none of the others, unless it was the one that had the timer of the watch to wait for.
 //! - **Futures that nobody polls** look like a stall to their own timers. That too is not the service's fault, and the
 //!   same bound holds.
 //!
@@ -117,7 +117,7 @@ pub fn snapshot() -> StallSnapshot {
 
 /// How much this process stalls, from 0 to 1: what is lost adds up, a fifth of the time that passes is taken off. So it
 /// is 1 after a second that was lost, and 0 five seconds later; and stays high where more than a fifth of the time is
-/// lost.
+/// lost. Futures with a timer of ours that the program itself does not poll for long count as stalls too.
 pub fn pressure() -> f64 {
     if SEEN.load(Ordering::Relaxed) { snapshot().pressure } else { 0.0 }
 }

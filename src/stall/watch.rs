@@ -55,6 +55,8 @@ struct Watched {
 /// # }
 /// ```
 ///
+/// A runtime that is only driven now and then, by one `block_on` after the other, looks like one that stalls: no watch there.
+///
 /// Not on a paused clock, where nothing stalls: it would only make time go on in small steps.
 ///
 /// # Panics
