@@ -1,5 +1,15 @@
 //! Faults 8, 9, 10 and 23, as hedges can have them.
 
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Wake, Waker},
+};
+
 use futures::{StreamExt, stream::FuturesUnordered};
 use steadfast::{BoxError, hedge::Hedge};
 use tower::{Layer, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit};
@@ -114,4 +124,29 @@ async fn nothing_is_polled_while_there_is_nothing_to_do() {
     layer.layer(service.clone()).oneshot(()).await.unwrap();
     assert_eq!(service.came().len(), 3);
     assert!(service.polls() <= 20, "{} polls of three attempts", service.polls());
+}
+
+// 10
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_does_not_wake_itself() {
+    #[derive(Default)]
+    struct Wakes(AtomicU32);
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let layer = retry().hedge(Hedge::after(50 * MS).soft_timeout(250 * MS)).build().unwrap();
+    let mut call = pin!(layer.layer(Scripted::new(&[(3_600_000, Ok), (1_800_000, Ok)])).oneshot(()));
+    for expected in [0, 1] {
+        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), expected);
+        // For its backup, once.
+        tokio::time::advance(60 * MS).await;
+    }
 }
