@@ -89,6 +89,8 @@
 //! under an overload for a healthy one.
 //!
 //! # What it is not for
+//! - **Services that take over half of the deadline by themselves**, overloaded or not: to this layer that is an overload which
+//!   no cut helps against, so it goes down to `min`. Give them a longer deadline, or a larger `slow_after`.
 //! - **Long polls and streams** take long by themselves. Give them a bulkhead of their own, or classify them as
 //!   [`Neutral`](crate::Verdict::Neutral), which counts for nothing here.
 //! - **Services that wait in `poll_ready`** (tower's `Buffer` and `ConcurrencyLimit`) hold a call back before it begins, where
