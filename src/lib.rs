@@ -105,6 +105,7 @@ mod rng;
 mod run;
 mod settings;
 pub mod shed;
+mod slots;
 pub mod stall;
 #[cfg(feature = "storm")]
 pub mod storm;

@@ -16,11 +16,13 @@ use super::{
     handle::Cause,
     line::{Call, Line, Moment, Standing},
     overload::Changes,
-    slots::Ticket,
 };
-use crate::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use crate::{
+    slots::Ticket,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The lowest bit: somebody waits, so nobody may overtake.

@@ -10,13 +10,8 @@ mod tests;
 
 use std::{collections::VecDeque, mem, time::Duration};
 
-use super::{
-    ShedSettings,
-    class::Class,
-    handle::Cause,
-    overload::Overload,
-    slots::{List, Slots, Ticket},
-};
+use super::{ShedSettings, class::Class, handle::Cause, overload::Overload};
+use crate::slots::{List, Slots, Ticket};
 
 /// A slow service gives places rarely. A call may wait for so many of them at least, or a place would find nobody: while a
 /// queue stands, and otherwise.

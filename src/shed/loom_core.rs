@@ -27,9 +27,8 @@ use super::{
     handle::Cause,
     line::{Call as Asks, Standing},
     settings::ShedSettings,
-    slots::Ticket,
 };
-use crate::Priority;
+use crate::{Priority, slots::Ticket};
 
 const NOW: Duration = Duration::ZERO;
 

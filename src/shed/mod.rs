@@ -111,7 +111,6 @@ mod overload;
 mod permit;
 mod service;
 mod settings;
-mod slots;
 
 pub use self::{
     class::{FromContext, KeyOf, OneKey, PriorityOf},

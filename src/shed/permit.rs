@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{class::Class, handle::Cause, layer::Shared, line::Standing, slots::Ticket};
+use super::{class::Class, handle::Cause, layer::Shared, line::Standing};
+use crate::slots::Ticket;
 
 /// A place of a [`Shed`](super::Shed) layer. Dropping it gives the place to the next in line.
 #[must_use = "a permit that is dropped gives its place back at once"]

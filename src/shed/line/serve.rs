@@ -3,7 +3,10 @@
 use std::mem;
 
 use super::{Line, Moment, Slot};
-use crate::shed::{class::Class, handle::Cause, slots::Ticket};
+use crate::{
+    shed::{class::Class, handle::Cause},
+    slots::Ticket,
+};
 
 /// Who would get a place, and which list its flow is on.
 #[derive(Clone, Copy, Debug)]

@@ -1,26 +1,27 @@
-//! Those that wait, and those that have been answered and not looked yet: lists through one vector, so that any of them can
-//! leave in O(1) and none allocates.
+//! Lists through one vector: any value can leave its list in O(1), and none allocates. What waits is kept in them.
 
 /// So many slots are kept when all are free.
 const KEPT: usize = 64;
 
 /// A slot that was given out; no two ever given out are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     index: u32,
     number: u64,
 }
 
 /// A list of slots. Each slot is in one list at most.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct List {
+pub(crate) struct List {
     first: Option<u32>,
     last: Option<u32>,
     len: u32,
 }
 
+/// The slots of some lists. One takes 24 bytes next to its value; there are as many as were ever used at once, and they are
+/// given back when all are free.
 #[derive(Debug)]
-pub(super) struct Slots<T> {
+pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
     free: Option<u32>,
     used: usize,
@@ -38,23 +39,34 @@ struct Slot<T> {
     after: Option<u32>,
 }
 
+impl Ticket {
+    /// Grows from ticket to ticket, in the order in which they were given out.
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
+}
+
 impl List {
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn new() -> Self {
+        Self { first: None, last: None, len: 0 }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
         self.len as usize
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
 impl<T> Slots<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { slots: Vec::new(), free: None, used: 0, numbers: 0 }
     }
 
     /// A slot that is in no list yet.
-    pub(super) fn insert(&mut self, value: T) -> Ticket {
+    pub(crate) fn insert(&mut self, value: T) -> Ticket {
         self.numbers += 1;
         self.used += 1;
         let number = self.numbers;
@@ -73,18 +85,18 @@ impl<T> Slots<T> {
         Ticket { index, number }
     }
 
-    pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
         let slot = self.slots.get_mut(ticket.index as usize)?;
         if slot.number == ticket.number { slot.value.as_mut() } else { None }
     }
 
-    pub(super) fn get(&self, ticket: Ticket) -> Option<&T> {
+    pub(crate) fn get(&self, ticket: Ticket) -> Option<&T> {
         let slot = self.slots.get(ticket.index as usize)?;
         if slot.number == ticket.number { slot.value.as_ref() } else { None }
     }
 
     /// Frees a slot that is in no list.
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<T> {
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<T> {
         self.get_mut(ticket)?;
         let slot = &mut self.slots[ticket.index as usize];
         let value = slot.value.take();
@@ -101,16 +113,21 @@ impl<T> Slots<T> {
         index.map(|index| Ticket { index, number: self.slots[index as usize].number })
     }
 
-    pub(super) fn first(&self, list: &List) -> Option<Ticket> {
+    pub(crate) fn first(&self, list: &List) -> Option<Ticket> {
         self.ticket(list.first)
     }
 
-    pub(super) fn last(&self, list: &List) -> Option<Ticket> {
+    pub(crate) fn last(&self, list: &List) -> Option<Ticket> {
         self.ticket(list.last)
     }
 
+    /// The slot behind another one in its list.
+    pub(crate) fn after(&self, ticket: Ticket) -> Option<Ticket> {
+        self.ticket(self.slots[ticket.index as usize].after)
+    }
+
     /// Puts a slot that is in no list at the end of one.
-    pub(super) fn link_last(&mut self, list: &mut List, ticket: Ticket) {
+    pub(crate) fn link_last(&mut self, list: &mut List, ticket: Ticket) {
         let before = list.last.replace(ticket.index);
         let slot = &mut self.slots[ticket.index as usize];
         (slot.before, slot.after) = (before, None);
@@ -122,7 +139,7 @@ impl<T> Slots<T> {
     }
 
     /// Takes a slot out of the list that it is in.
-    pub(super) fn unlink(&mut self, list: &mut List, ticket: Ticket) {
+    pub(crate) fn unlink(&mut self, list: &mut List, ticket: Ticket) {
         let slot = &mut self.slots[ticket.index as usize];
         let (before, after) = (slot.before.take(), slot.after.take());
         match before {
