@@ -96,6 +96,7 @@ mod error;
 pub mod fallback;
 pub mod hedge;
 mod keyed;
+mod places;
 mod priority;
 mod queue;
 pub mod rate_limit;

@@ -1,8 +1,6 @@
 //! The decision: who gets a place, who waits, who is refused. Shared by services, permits and handles.
 //!
-//! One atomic word holds the limit, the places taken, and whether anybody waits, so a place is taken and given back
-//! without a lock, and a change of the limit can never over-admit. Only who waits takes the lock, and who gives a place
-//! back while somebody does.
+//! The places are one atomic word. Only who waits takes the lock, and who gives a place back while somebody does.
 
 use std::{mem, task::Waker, time::Duration};
 
@@ -11,23 +9,14 @@ use super::{
     settings::{BulkheadSettings, Order},
 };
 use crate::{
+    places::{Entry, Word},
     queue::{Place, Queue},
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Mutex,
 };
-
-/// The lowest bit: somebody waits, so nobody may overtake.
-const WAITING: u64 = 1;
-/// One place taken.
-const TAKEN: u64 = 1 << 1;
-const TAKEN_MASK: u64 = u32::MAX as u64 >> 1;
-const LIMIT_SHIFT: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Places {
-    word: AtomicU64,
+    word: Word,
     queue: Mutex<Waiters>,
 }
 
@@ -50,18 +39,6 @@ pub(super) enum Asked {
     Full,
 }
 
-const fn taken(word: u64) -> u64 {
-    word >> 1 & TAKEN_MASK
-}
-
-const fn limit(word: u64) -> u64 {
-    word >> LIMIT_SHIFT
-}
-
-const fn has_room(word: u64) -> bool {
-    taken(word) < limit(word)
-}
-
 impl Waiters {
     /// How long a call behind `ahead` others will wait. Nothing is known of it where those who come later are first.
     fn expected(&self, ahead: usize) -> Option<Duration> {
@@ -75,7 +52,7 @@ impl Waiters {
 impl Places {
     pub(super) fn new(settings: &BulkheadSettings) -> Self {
         Self {
-            word: AtomicU64::new(u64::from(settings.max_concurrent) << LIMIT_SHIFT),
+            word: Word::new(settings.max_concurrent),
             queue: Mutex::new(Waiters {
                 wakers: Queue::new(),
                 max_waiting: settings.max_waiting,
@@ -87,8 +64,7 @@ impl Places {
 
     /// Takes a place if there is one and nobody waits for it.
     pub(super) fn try_take(&self) -> bool {
-        let take = |word| (has_room(word) && word & WAITING == 0).then(|| word + TAKEN);
-        self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_ok()
+        self.word.try_take()
     }
 
     /// Takes a place, or waits for one to be given to `waker`.
@@ -96,17 +72,10 @@ impl Places {
         let mut waiters = self.queue.lock();
         let ahead = waiters.wakers.len();
         let full = ahead >= waiters.max_waiting as usize;
-        // From the word's point of view it is one step: a place is taken, or who gives one back next sees that
-        // somebody waits and comes for the lock.
-        let step = |word| match word {
-            word if ahead == 0 && has_room(word) => Some(word + TAKEN),
-            _ if full => None,
-            word => Some(word | WAITING),
-        };
-        match self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, step) {
-            Err(_) => Asked::Full,
-            Ok(before) if ahead == 0 && has_room(before) => Asked::Taken,
-            Ok(_) => {
+        match self.word.enter(ahead == 0, !full) {
+            Entry::Full => Asked::Full,
+            Entry::Taken => Asked::Taken,
+            Entry::Waits => {
                 if ahead == 0 {
                     waiters.pace = Pace::from(now());
                 }
@@ -143,8 +112,7 @@ impl Places {
 
     /// Gives a place back; the next in line gets it. The clock is read only if somebody waits.
     pub(super) fn give_back(&self, now: impl FnOnce() -> Duration) {
-        let before = self.word.fetch_sub(TAKEN, Ordering::Release);
-        if before & WAITING != 0 {
+        if self.word.give_back() {
             self.pass_on(now);
         }
     }
@@ -170,8 +138,9 @@ impl Places {
             self.nobody_waits(&waiters);
             return None;
         }
-        let take = |word| has_room(word).then(|| word + TAKEN);
-        self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).ok()?;
+        if !self.word.take_waited_for() {
+            return None;
+        }
         let next = match waiters.order {
             Order::Fifo => waiters.wakers.pop_first(),
             Order::Lifo => waiters.wakers.pop_last(),
@@ -184,7 +153,7 @@ impl Places {
     /// Lets calls take places without the lock again, if nobody waits.
     fn nobody_waits(&self, waiters: &Waiters) {
         if waiters.wakers.is_empty() {
-            self.word.fetch_and(!WAITING, Ordering::Relaxed);
+            self.word.nobody_waits();
         }
     }
 
@@ -197,15 +166,13 @@ impl Places {
         waiters.max_waiting = settings.max_waiting;
         waiters.order = settings.order;
         waiters.pace = Pace::from(now);
-        let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
-        let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
-        let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        self.word.set_limit(settings.max_concurrent);
         publish();
     }
 
     /// Places taken.
     pub(super) fn taken(&self) -> u32 {
-        taken(self.word.load(Ordering::Relaxed)) as u32
+        self.word.taken()
     }
 
     /// Calls that wait.

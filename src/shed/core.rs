@@ -1,7 +1,7 @@
 //! Places, and the line in front of them, for many threads. Shared by services, permits and handles.
 //!
-//! As in a bulkhead one atomic word holds the limit, the places taken, and whether anybody waits. So a place is taken and
-//! given back without a lock while nobody does, and a change of the limit can never over-admit.
+//! As in a bulkhead the places are one atomic word; only who waits takes the lock, and who gives a place back while somebody
+//! does.
 
 use std::{
     mem,
@@ -18,19 +18,11 @@ use super::{
     overload::Changes,
 };
 use crate::{
+    places::{Entry, Word},
     slots::Ticket,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Mutex,
 };
 
-/// The lowest bit: somebody waits, so nobody may overtake.
-const WAITING: u64 = 1;
-/// One place taken.
-const TAKEN: u64 = 1 << 1;
-const TAKEN_MASK: u64 = u32::MAX as u64 >> 1;
-const LIMIT_SHIFT: u32 = 32;
 /// The weight of a new time in the average: one in so many.
 const WEIGHT: u64 = 8;
 
@@ -39,7 +31,7 @@ pub(super) type Tell<'a> = &'a dyn Fn(Changes);
 
 #[derive(Debug)]
 pub(super) struct Core {
-    word: AtomicU64,
+    word: Word,
     line: Mutex<Line<Waker>>,
     /// How long places are held, on average, in nanoseconds; 0: not known. Of calls that have waited: others read no
     /// clock.
@@ -60,18 +52,6 @@ pub(super) enum Asked {
     Refused,
 }
 
-const fn taken(word: u64) -> u64 {
-    word >> 1 & TAKEN_MASK
-}
-
-const fn limit(word: u64) -> u64 {
-    word >> LIMIT_SHIFT
-}
-
-const fn has_room(word: u64) -> bool {
-    taken(word) < limit(word)
-}
-
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -86,7 +66,7 @@ fn record(average: &Counter, held: Duration) {
 impl Core {
     pub(super) fn new(settings: &ShedSettings, flows: usize) -> Self {
         Self {
-            word: AtomicU64::new(u64::from(settings.max_concurrent) << LIMIT_SHIFT),
+            word: Word::new(settings.max_concurrent),
             line: Mutex::new(Line::new(settings, flows)),
             held: Counter::new(0),
             held_of: Default::default(),
@@ -96,14 +76,13 @@ impl Core {
 
     /// Takes a place if there is one and nobody waits for it.
     pub(super) fn try_take(&self) -> bool {
-        let take = |word| (has_room(word) && word & WAITING == 0).then(|| word + TAKEN);
-        self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_ok()
+        self.word.try_take()
     }
 
     /// Runs `act` on the line under the lock, after what is over by now, and tells what has changed afterwards.
     fn with<T>(&self, now: Duration, tell: Tell<'_>, act: impl FnOnce(&mut Line<Waker>, Moment) -> T) -> T {
         let interval = Duration::from_nanos(self.interval.load(Relaxed));
-        let gap = Duration::from_nanos(self.held.load(Relaxed) / self.limit());
+        let gap = Duration::from_nanos(self.held.load(Relaxed) / u64::from(self.word.limit()).max(1));
         let takes = self.held_of.each_ref().map(|held| Duration::from_nanos(held.load(Relaxed)));
         let at = Moment { now, takes, gap };
         let (value, changes) = {
@@ -121,12 +100,8 @@ impl Core {
     /// Takes a place, or waits for one to be given to `waker`, or is refused.
     pub(super) fn ask(&self, now: Duration, call: Call, waker: Waker, tell: Tell<'_>) -> Asked {
         let (asked, untold, waker) = self.with(now, tell, |line, at| {
-            let alone = line.waiting() == 0;
-            // From the word's point of view it is one step: a place is taken, or who gives one back next sees that
-            // somebody waits and comes for the lock.
-            let step = |word| Some(if alone && has_room(word) { word + TAKEN } else { word | WAITING });
-            let before = self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, step);
-            if alone && before.is_ok_and(has_room) {
+            // Whether it may wait the line says.
+            if self.word.enter(line.waiting() == 0, true) == Entry::Taken {
                 return (Asked::Taken, false, Some(waker));
             }
             let (asked, waker) = match line.join(at, call, waker) {
@@ -205,9 +180,9 @@ impl Core {
 
     /// Gives a place back; the next in line gets it. The clock is read only if somebody waits, or if this one did.
     pub(super) fn give_back(&self, since: Option<(Duration, Class)>, now: impl FnOnce() -> Duration, tell: Tell<'_>) {
-        let before = self.word.fetch_sub(TAKEN, Ordering::Release);
-        if before & WAITING != 0 || since.is_some() {
-            self.pass_on(since, now(), before & WAITING != 0, tell);
+        let waited_for = self.word.give_back();
+        if waited_for || since.is_some() {
+            self.pass_on(since, now(), waited_for, tell);
         }
     }
 
@@ -236,8 +211,7 @@ impl Core {
     fn serve_next(&self, line: &mut Line<Waker>, at: Moment) -> Option<Waker> {
         line.prune(at);
         let waker = line.tell().or_else(|| {
-            let take = |word| has_room(word).then(|| word + TAKEN);
-            if line.waiting() == 0 || self.word.fetch_update(Ordering::Acquire, Ordering::Relaxed, take).is_err() {
+            if line.waiting() == 0 || !self.word.take_waited_for() {
                 return None;
             }
             line.give(at)
@@ -249,7 +223,7 @@ impl Core {
     /// Lets calls take places without the lock again, if nobody waits.
     fn nobody_waits(&self, line: &Line<Waker>) {
         if line.waiting() == 0 {
-            self.word.fetch_and(!WAITING, Ordering::Relaxed);
+            self.word.nobody_waits();
         }
     }
 
@@ -259,9 +233,7 @@ impl Core {
         self.with(now, tell, |line, _| {
             line.change(settings);
             self.interval.store(nanos(settings.interval), Relaxed);
-            let limit = u64::from(settings.max_concurrent) << LIMIT_SHIFT;
-            let change = |word: u64| Some(word & u64::from(u32::MAX) | limit);
-            let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+            self.word.set_limit(settings.max_concurrent);
             publish();
         });
         self.serve(now, tell);
@@ -279,10 +251,6 @@ impl Core {
 
     /// Places taken.
     pub(super) fn taken(&self) -> u32 {
-        taken(self.word.load(Ordering::Relaxed)) as u32
-    }
-
-    fn limit(&self) -> u64 {
-        limit(self.word.load(Ordering::Relaxed)).max(1)
+        self.word.taken()
     }
 }
