@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use super::settings::{AdaptiveLimitSettings, Algorithm};
+use super::{
+    doubt::{Advice, Doubt},
+    settings::{AdaptiveLimitSettings, Algorithm},
+};
 
 /// Windows in a deadline.
 const WINDOWS: u32 = 4;
@@ -30,12 +33,16 @@ const RESTART: f64 = 5.0;
 pub(super) struct Counts {
     /// Answered in good time.
     pub(super) good: u32,
-    /// Answered late, or refused as too much.
+    /// Answered late.
     pub(super) late: u32,
+    /// Refused by the service as too much.
+    pub(super) refused: u32,
     /// Not answered, and given up late.
     pub(super) lost: u32,
     /// Failed in good time, which says nothing about the load.
     pub(super) failed: u32,
+    /// What the late and the lost ones took together.
+    pub(super) slow: Duration,
     /// The most that were in progress at once.
     pub(super) peak: u32,
 }
@@ -44,6 +51,8 @@ impl Counts {
     fn add(&mut self, other: Self) {
         self.good = self.good.saturating_add(other.good);
         self.late = self.late.saturating_add(other.late);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.slow = self.slow.saturating_add(other.slow);
         self.lost = self.lost.saturating_add(other.lost);
         self.failed = self.failed.saturating_add(other.failed);
         self.peak = self.peak.max(other.peak);
@@ -59,7 +68,13 @@ impl Counts {
     }
 
     fn bad(&self) -> u32 {
-        self.late.saturating_add(self.lost)
+        self.late.saturating_add(self.lost).saturating_add(self.refused)
+    }
+
+    /// How long bad calls take, where most of them are bad by time.
+    fn takes(&self) -> Option<Duration> {
+        let slow = self.late.saturating_add(self.lost);
+        (slow > self.refused).then(|| self.slow / slow)
     }
 
     fn more_bad_than(&self, share: f64) -> bool {
@@ -77,6 +92,8 @@ pub enum Cause {
     Growth,
     /// None was answered: only few are sent until one is.
     Outage,
+    /// With half of the calls they took as long: back to what it was.
+    NoHelp,
     /// The settings were changed.
     Settings,
 }
@@ -99,6 +116,7 @@ pub(super) struct Limiter {
     until: Duration,
     counts: Counts,
     cutting: bool,
+    doubt: Doubt,
 }
 
 impl Limiter {
@@ -111,6 +129,7 @@ impl Limiter {
             until: now.saturating_add(window(settings)),
             counts: Counts::default(),
             cutting: false,
+            doubt: Doubt::default(),
         };
         limiter.clamp(settings);
         limiter
@@ -155,16 +174,22 @@ impl Limiter {
             return None;
         }
         let before = self.limit();
-        let cause = self.decide(window, length, settings);
+        let cause = self.decide(now, window, length, settings);
         self.clamp(settings);
         cause.filter(|_| self.limit() != before)
     }
 
-    fn decide(&mut self, window: Counts, length: Duration, settings: &AdaptiveLimitSettings) -> Option<Cause> {
+    fn decide(
+        &mut self,
+        now: Duration,
+        window: Counts,
+        length: Duration,
+        settings: &AdaptiveLimitSettings,
+    ) -> Option<Cause> {
         // Of a limit that is not made use of, a part would be no cut.
         let used = self.limit.min(f64::from(window.peak.max(1)));
         let recovering = self.known.is_finite() && self.limit < self.known;
-        if window.good == 0 && window.late == 0 {
+        if window.good == 0 && window.late == 0 && window.refused == 0 {
             if self.limit > RESTART {
                 if !recovering {
                     self.known = self.usual.max(RESTART).min(self.limit);
@@ -173,10 +198,23 @@ impl Limiter {
             }
             return Some(Cause::Outage);
         }
-        if window.good.saturating_add(window.late) > window.all() / 2 {
+        if window.good.saturating_add(window.late).saturating_add(window.refused) > window.all() / 2 {
             self.usual = used;
         }
-        if window.more_bad_than(OVERLOAD) {
+        let overload = window.more_bad_than(OVERLOAD);
+        let advice = match window.takes() {
+            Some(takes) if overload => self.doubt.advise(now, self.limit, takes, settings.deadline),
+            Some(_) if window.more_bad_than(HOLD) => Advice::Stay,
+            _ => {
+                self.doubt.none();
+                Advice::Cut
+            }
+        };
+        if let Advice::Back(limit) = advice {
+            (self.limit, self.known) = (limit, limit);
+            return Some(Cause::NoHelp);
+        }
+        if overload && advice == Advice::Cut {
             self.cutting = true;
             self.limit = match settings.algorithm {
                 Algorithm::Deadline => {

@@ -61,6 +61,8 @@
 //! late + lost over 6/10 of all but the failed    limit = calls that end in a slow call's time,
 //!                                                between 3/10 and 8/10 of those that were in progress
 //! neither good nor late ones                     at most 5, until something is answered
+//! as slow as before with half of the calls,       what it was before, for 20 deadlines, and twice as long each time
+//! after three deadlines
 //! limit in use, and under what was in            twice the limit, up to that; also at the beginning, until it is
 //! progress before an outage                      cut for the first time
 //! late + lost at most 1/10, most calls good,     a tenth more
@@ -89,8 +91,8 @@
 //! under an overload for a healthy one.
 //!
 //! # What it is not for
-//! - **Services that take over half of the deadline by themselves**, overloaded or not: to this layer that is an overload which
-//!   no cut helps against, so it goes down to `min`. Give them a longer deadline, or a larger `slow_after`.
+//! - **Services that take over half of the deadline by themselves**, overloaded or not: now and then it tries fewer calls, for
+//!   three deadlines, and goes back. Give them a longer deadline, or a larger `slow_after`.
 //! - **Long polls and streams** take long by themselves. Give them a bulkhead of their own, or classify them as
 //!   [`Neutral`](crate::Verdict::Neutral), which counts for nothing here.
 //! - **Services that wait in `poll_ready`** (tower's `Buffer` and `ConcurrencyLimit`) hold a call back before it begins, where
@@ -101,6 +103,7 @@
 //! Cost: two atomic operations for the place, one for the count; two readings of the clock for a call that has to wait, none
 //! for one that is ready at once. Nothing is allocated but, at most once in a window, new settings of the places.
 
+mod doubt;
 mod future;
 mod handle;
 mod layer;

@@ -24,6 +24,7 @@ use crate::{
 enum Sample {
     Good,
     Late,
+    Refused,
     Lost,
     Failed,
 }
@@ -36,7 +37,9 @@ pub(super) struct State {
     pub(super) places: BulkheadHandle,
     pub(super) settings: Live<AdaptiveLimitSettings>,
     limiter: Mutex<Limiter>,
-    counts: [AtomicU64; 4],
+    counts: [AtomicU64; 5],
+    /// What the late and the lost took together, in nanoseconds.
+    slow: AtomicU64,
     peak: AtomicU32,
     /// When the window is over, in nanoseconds of the clock.
     window_end: AtomicU64,
@@ -59,6 +62,7 @@ impl State {
             settings: Live::new(settings),
             limiter: Mutex::new(limiter),
             counts: Default::default(),
+            slow: AtomicU64::new(0),
             peak: AtomicU32::new(0),
             clock,
             changes: Default::default(),
@@ -86,7 +90,7 @@ impl State {
     /// clock. `timed_out`: by a timeout of a layer below.
     pub(super) fn ended(&self, verdict: Verdict, timed_out: bool, took: Option<(Duration, Instant)>) {
         let slow = timed_out || took.is_some_and(|(took, _)| took > self.settings.get().slow());
-        self.count(Sample::of(verdict, slow));
+        self.count(Sample::of(verdict, slow), took.map_or(Duration::ZERO, |(took, _)| took));
         if let Some((_, now)) = took {
             self.look(now);
         }
@@ -96,15 +100,18 @@ impl State {
     /// up for reasons of the caller's.
     pub(super) fn given_up(&self, took: Duration, deadline: Option<Instant>, now: Instant) {
         if took > self.settings.get().slow() || deadline.is_some_and(|deadline| now >= deadline) {
-            self.count(Some(Sample::Lost));
+            self.count(Some(Sample::Lost), took);
             self.look(now);
         }
     }
 
-    fn count(&self, sample: Option<Sample>) {
+    fn count(&self, sample: Option<Sample>, took: Duration) {
         let Some(sample) = sample else { return };
-        if matches!(sample, Sample::Late | Sample::Lost) && stall::excuses() {
-            return;
+        if matches!(sample, Sample::Late | Sample::Lost) {
+            if stall::excuses() {
+                return;
+            }
+            self.slow.fetch_add(nanos(took), Ordering::Relaxed);
         }
         self.counts[sample as usize].fetch_add(1, Ordering::Relaxed);
         let running = self.places.running();
@@ -134,6 +141,8 @@ impl State {
             let counts = Counts {
                 good: take(Sample::Good),
                 late: take(Sample::Late),
+                refused: take(Sample::Refused),
+                slow: Duration::from_nanos(self.slow.swap(0, Ordering::Relaxed)),
                 lost: take(Sample::Lost),
                 failed: take(Sample::Failed),
                 peak: self.peak.swap(0, Ordering::Relaxed),
@@ -191,7 +200,8 @@ impl State {
 impl Sample {
     fn of(verdict: Verdict, slow: bool) -> Option<Self> {
         Some(match (verdict, slow) {
-            (Verdict::Overloaded { .. }, _) | (Verdict::Success, true) => Self::Late,
+            (Verdict::Overloaded { .. }, _) => Self::Refused,
+            (Verdict::Success, true) => Self::Late,
             (Verdict::Success, false) => Self::Good,
             (Verdict::Transient { .. } | Verdict::Permanent, true) => Self::Lost,
             (Verdict::Transient { .. } | Verdict::Permanent, false) => Self::Failed,

@@ -118,6 +118,20 @@ async fn after_503s_it_comes_back_under_a_load_that_it_cannot_serve_at_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_is_slow_by_itself_is_called_as_often_as_before_most_of_the_time() {
+    let (layer, work) = (limit(), Work::default());
+    // 40 a second, each 600 ms of a second: 24 in progress.
+    let mut lower = 0;
+    for _ in 0..2400 {
+        start(&layer, &work, (600 * MS, End::Answer));
+        pass(25 * MS).await;
+        lower += u32::from(layer.handle().limit() < 24);
+    }
+    assert!(lower < 400, "{lower} of 2,400 times the limit was lower than what it takes");
+    assert!(work.began() > 2000, "{} of 2,400 calls", work.began());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_that_is_changed_is_judged_by_at_once() {
     let layer = builder().settings(AdaptiveLimitSettings::new(Duration::MAX)).build().unwrap();
     layer.handle().change(|settings| settings.deadline = DEADLINE).unwrap();

@@ -26,10 +26,10 @@ impl Windows {
         self.limiter.judge(self.now, counts, &self.settings)
     }
 
-    /// Calls that make use of the whole limit.
+    /// Calls that make use of the whole limit; the late ones take the longer the more there are at once.
     fn busy(&mut self, good: u32, late: u32) -> Option<Cause> {
         let peak = self.limiter.limit();
-        self.pass(Counts { good, late, peak, ..Counts::default() })
+        self.pass(Counts { good, late, slow: 10 * MS * peak * late, peak, ..Counts::default() })
     }
 
     fn limit(&self) -> u32 {
@@ -67,6 +67,41 @@ fn an_overload_is_more_than_six_tenths_and_over_a_tenth_it_does_not_grow() {
     let of = |good, late| Windows::new(settings()).busy(good, late);
     assert_eq!([of(40, 60), of(39, 61)], [None, Some(Cause::Overload)]);
     assert_eq!([of(89, 11), of(90, 10)], [None, Some(Cause::Growth)]);
+}
+
+/// A service of which calls take 600 ms, however many there are.
+fn slow_by_itself(windows: &mut Windows, rounds: u32) -> Vec<u32> {
+    let mut limits = Vec::new();
+    for _ in 0..rounds {
+        let peak = windows.limit().min(40);
+        let late = (peak * 5 / 12).max(2);
+        windows.pass(Counts { late, slow: 600 * MS * late, peak, ..Counts::default() });
+        limits.push(windows.limit());
+    }
+    limits
+}
+
+#[test]
+fn where_calls_are_slow_by_themselves_it_goes_back_to_what_it_was() {
+    let mut windows = Windows::new(settings());
+    let limits = slow_by_itself(&mut windows, 1000);
+    assert!(limits[..20].iter().any(|limit| *limit < 20), "it tries: {limits:?}");
+    let low = limits.iter().filter(|limit| **limit < 40).count();
+    assert!(low < 150, "{low} of 1,000 windows");
+    assert_eq!(limits[999], 50);
+    // What is overloaded after that is cut as ever, once it has been well.
+    windows.busy(100, 0);
+    assert_eq!(windows.busy(0, 100), Some(Cause::Overload));
+}
+
+#[test]
+fn what_refuses_is_not_asked_for_more_however_long_that_goes_on() {
+    let mut windows = Windows::new(settings());
+    for _ in 0..1000 {
+        let peak = windows.limit();
+        windows.pass(Counts { refused: 100, late: 10, slow: 600 * MS * 10, peak, ..Counts::default() });
+    }
+    assert_eq!(windows.limit(), 1);
 }
 
 #[test]
@@ -203,7 +238,9 @@ fn extremes_do_not_overflow() {
             let settings = AdaptiveLimitSettings { deadline, algorithm, ..AdaptiveLimitSettings::new(deadline) };
             let mut limiter = Limiter::new(&settings, Duration::ZERO);
             for now in [Duration::ZERO, MS, Duration::MAX, Duration::MAX] {
-                let most = Counts { good: u32::MAX, late: u32::MAX, lost: u32::MAX, failed: u32::MAX, peak: u32::MAX };
+                let (calls, slow) = (u32::MAX, Duration::MAX);
+                let most =
+                    Counts { good: calls, late: calls, refused: calls, lost: calls, failed: calls, slow, peak: calls };
                 for counts in
                     [most, most, Counts { good: 0, late: 1000, ..most }, Counts { good: 10, ..Counts::default() }]
                 {
@@ -217,11 +254,14 @@ fn extremes_do_not_overflow() {
 
 fn counts() -> impl Strategy<Value = Counts> {
     let some = || prop_oneof![Just(0_u32), 0_u32..20, 0_u32..2000];
-    (some(), some(), some(), some(), 0_u32..300).prop_map(|(good, late, lost, failed, peak)| Counts {
+    let calls = (some(), some(), some(), some(), some());
+    (calls, 0_u32..300, 0_u32..2000).prop_map(|((good, late, refused, lost, failed), peak, takes)| Counts {
         good,
         late,
+        refused,
         lost,
         failed,
+        slow: MS * takes * late.saturating_add(lost),
         peak,
     })
 }
@@ -294,7 +334,7 @@ proptest! {
             let limit = f64::from(windows.limit());
             let takes = (limit / rate).max(f64::from(millis) / 1000.0);
             let ended = (limit / takes / 4.0) as u32;
-            let counts = if takes > 0.5 { Counts { late: ended, ..Counts::default() } } else { Counts { good: ended, ..Counts::default() } };
+            let counts = if takes > 0.5 { Counts { late: ended, slow: Duration::from_secs_f64(takes) * ended, ..Counts::default() } } else { Counts { good: ended, ..Counts::default() } };
             windows.pass(Counts { peak: limit as u32, ..counts });
             if window >= 100 {
                 worst = worst.max(takes);
