@@ -93,6 +93,7 @@ pub mod coalesce;
 pub mod context;
 pub mod degradation;
 mod error;
+pub mod failover;
 pub mod fallback;
 pub mod hedge;
 mod keyed;

@@ -1,0 +1,8 @@
+//! Failover: one client over several endpoints that do the same job.
+#![allow(dead_code)] // Until the client is there.
+
+mod endpoint;
+pub mod members;
+pub mod probe;
+
+pub use self::endpoint::{Endpoint, Meta};
