@@ -203,7 +203,7 @@ impl Limiter {
         }
         let overload = window.more_bad_than(OVERLOAD);
         let advice = match window.takes() {
-            Some(takes) if overload => self.doubt.advise(now, self.limit, takes, settings.deadline),
+            Some(takes) if overload => self.doubt.advise(now, self.limit, window.peak, takes, settings.deadline),
             Some(_) if window.more_bad_than(HOLD) => Advice::Stay,
             _ => {
                 self.doubt.none();

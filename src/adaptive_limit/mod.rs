@@ -61,8 +61,8 @@
 //! late + lost over 6/10 of all but the failed    limit = calls that end in a slow call's time,
 //!                                                between 3/10 and 8/10 of those that were in progress
 //! neither good nor late ones                     at most 5, until something is answered
-//! as slow as before with half of the calls,       what it was before, for 20 deadlines, and twice as long each time
-//! after three deadlines
+//! as slow as ever, three deadlines after half    what it was before, for 20 deadlines, and twice as long each time
+//! of the calls have gone
 //! limit in use, and under what was in            twice the limit, up to that; also at the beginning, until it is
 //! progress before an outage                      cut for the first time
 //! late + lost at most 1/10, most calls good,     a tenth more
