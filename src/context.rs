@@ -58,6 +58,25 @@ struct Attempts {
     allowed: u32,
     /// The address of the budget that the call has been deposited into, or zero.
     budget: usize,
+    tried: Tried,
+}
+
+/// The endpoints that a call has been sent to, by number, the latest last; zero is none. Where there are more, the oldest
+/// is forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tried([u32; 6]);
+
+impl Tried {
+    pub(crate) fn contains(&self, endpoint: u32) -> bool {
+        self.0.contains(&endpoint)
+    }
+
+    fn add(&mut self, endpoint: u32) {
+        if !self.contains(endpoint) {
+            self.0.rotate_left(1);
+            self.0[5] = endpoint;
+        }
+    }
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! How often a call has been attempted, counted once over all attempt engines of a stack.
 
-use super::{Attempts, CURRENT, CallContext, Restore};
+use super::{Attempts, CURRENT, CallContext, Restore, Tried};
 use crate::retry::Budget;
 
 fn address(budget: Option<&Budget>) -> usize {
@@ -15,10 +15,11 @@ impl AttemptCount {
     /// The count of a call that arrives here: what a layer above has begun, or a new one of `allowed`.
     pub(crate) fn begin(allowed: u32, budget: Option<&Budget>) -> Self {
         let budget = address(budget);
-        Self(CURRENT.get().attempts.map_or(Attempts { made: 1, allowed, budget }, |above| Attempts {
-            made: above.made,
+        let new = Attempts { made: 1, allowed, budget, tried: Tried::default() };
+        Self(CURRENT.get().attempts.map_or(new, |above| Attempts {
             allowed: above.allowed.min(above.made.saturating_sub(1).saturating_add(allowed)),
             budget,
+            ..above
         }))
     }
 
@@ -47,6 +48,21 @@ impl AttemptCount {
         }
     }
 
+    /// The endpoints that have been tried, by this layer and those above and below it.
+    pub(crate) fn tried(&self) -> Tried {
+        self.0.tried
+    }
+
+    /// This endpoint is being tried, which those above learn of at once: they may have other attempts under way.
+    pub(crate) fn tries(&mut self, endpoint: u32) {
+        self.0.tried.add(endpoint);
+        let mut outside = CURRENT.get();
+        if let Some(above) = &mut outside.attempts {
+            above.tried.add(endpoint);
+            CURRENT.set(outside);
+        }
+    }
+
     /// Runs `poll` with this count in the context, and carries back the attempts that were made below.
     #[inline(always)]
     pub(crate) fn enter<T>(&mut self, poll: impl FnOnce() -> T) -> T {
@@ -58,6 +74,7 @@ impl AttemptCount {
         drop(restore);
         if let Some(below) = inside.attempts {
             self.0.made = below.made.max(self.0.made);
+            self.0.tried = below.tried;
         }
         self.leave(inside, outside);
         value
@@ -78,6 +95,7 @@ impl AttemptCount {
             let more = below.made.saturating_sub(*number);
             *number += more;
             self.0.made = self.0.made.saturating_add(more);
+            self.0.tried = below.tried;
         }
         self.leave(inside, outside);
         value
@@ -90,13 +108,15 @@ impl AttemptCount {
         if let Some(above) = outside.attempts {
             let left = above.allowed.saturating_sub(above.made);
             self.0.allowed = self.0.allowed.min(self.0.made.saturating_add(left));
+            self.0.tried = above.tried;
         }
         outside
     }
 
     #[inline(always)]
     fn leave(&self, inside: CallContext, outside: CallContext) {
-        let attempts = outside.attempts.map(|above| Attempts { made: self.0.made.max(above.made), ..above });
+        let attempts =
+            outside.attempts.map(|above| Attempts { made: self.0.made.max(above.made), tried: self.0.tried, ..above });
         CURRENT.set(CallContext { limit: inside.limit, attempts, ..outside });
     }
 }
@@ -140,6 +160,27 @@ mod tests {
         assert_eq!(outer.made(), 3);
         assert!(!outer.left());
         outer.enter(|| without_attempts(|| assert!(AttemptCount::begin(2, None).left())));
+    }
+
+    #[test]
+    fn endpoints_tried_are_known_to_all_attempts_of_a_call_and_to_no_other_call() {
+        let mut outer = AttemptCount::begin(4, None);
+        let (mut one, mut two) = (1, 2);
+        let mut below = outer.enter_as(&mut one, || AttemptCount::begin(2, None));
+        outer.enter_as(&mut one, || {
+            below.tries(7);
+            below.enter(|| AttemptCount::begin(1, None).tries(8));
+        });
+        outer.enter_as(&mut two, || {
+            let here = AttemptCount::begin(2, None);
+            assert!(here.tried().contains(7) && here.tried().contains(8) && !here.tried().contains(9));
+            without_attempts(|| assert!(!AttemptCount::begin(2, None).tried().contains(7)));
+        });
+        outer.enter_as(&mut two, || AttemptCount::begin(2, None).tries(9));
+        assert!(outer.enter_as(&mut one, || below.enter(|| AttemptCount::begin(1, None).tried().contains(9))));
+        (10..14).for_each(|endpoint| outer.tries(endpoint));
+        assert!(!outer.tried().contains(7) && outer.tried().contains(8) && outer.tried().contains(13));
+        assert_eq!(CURRENT.get(), CallContext::EMPTY);
     }
 
     #[test]
