@@ -2,7 +2,13 @@
 #![allow(dead_code)] // Until the client is there.
 
 mod endpoint;
+mod failback;
 pub mod members;
 pub mod probe;
+mod tiers;
 
-pub use self::endpoint::{Endpoint, Meta};
+pub use self::{
+    endpoint::{Endpoint, Meta},
+    failback::Failback,
+    tiers::TierPolicy,
+};
