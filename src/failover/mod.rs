@@ -3,11 +3,15 @@
 
 mod balance;
 mod endpoint;
+mod failback;
 mod load;
 pub mod members;
 pub mod probe;
+mod tiers;
 
 pub use self::{
     balance::{Affinity, Balance},
     endpoint::{Endpoint, Meta},
+    failback::Failback,
+    tiers::TierPolicy,
 };
