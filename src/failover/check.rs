@@ -275,3 +275,6 @@ impl Checked {
             }
     }
 }
+
+#[cfg(test)]
+mod tests;
