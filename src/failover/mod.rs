@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Until the client is there.
 
 mod balance;
+mod check;
 mod endpoint;
 mod failback;
 mod load;
@@ -11,6 +12,7 @@ mod tiers;
 
 pub use self::{
     balance::{Affinity, Balance},
+    check::Check,
     endpoint::{Endpoint, Meta},
     failback::Failback,
     tiers::TierPolicy,
