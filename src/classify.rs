@@ -65,6 +65,21 @@ pub trait Classify<Res, Err> {
         let _ = error;
         true
     }
+
+    /// Whether a call that ended with `error` and reached the service may have been carried out without an answer: the
+    /// connection was reset, or no answer came in time. `false` for an error that *is* the answer. A failover client says
+    /// [`InDoubt`](crate::RejectedKind::InDoubt) to who has sent what must not be done twice. Default: `true`.
+    fn in_doubt(&self, error: &Err) -> bool {
+        let _ = error;
+        true
+    }
+
+    /// Whether the endpoint says that it cannot do this in its present role, or not yet: a write sent to a replica, a
+    /// server that is still starting. It was not done, and another endpoint can do it. Default: never.
+    fn wrong_role(&self, outcome: Result<&Res, &Err>) -> bool {
+        let _ = outcome;
+        false
+    }
 }
 
 /// Any error is [`Verdict::Transient`], any response [`Verdict::Success`].

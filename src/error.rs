@@ -3,9 +3,9 @@
 //! A layer that ends a call by itself makes a [`Rejected`]. Which error type the whole stack answers with is
 //! decided once, by the innermost service, through [`IntoLayerError`]; see the table on that trait.
 
-use std::{convert::Infallible, fmt, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
-use crate::{Classify, Verdict, stall, telemetry::Name};
+use crate::{Classify, Verdict, failover::Snapshot, stall, telemetry::Name};
 
 pub use tower::BoxError;
 
@@ -28,7 +28,20 @@ pub struct Rejected {
     name: Name,
     retry_after: Option<Duration>,
     reached: bool,
+    endpoints: Endpoints,
 }
+
+/// How the endpoints were, where that is why.
+#[derive(Clone, Default)]
+struct Endpoints(Option<Arc<Snapshot>>);
+
+impl PartialEq for Endpoints {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr)
+    }
+}
+
+impl Eq for Endpoints {}
 
 /// Why a layer ended a call.
 #[non_exhaustive]
@@ -50,12 +63,19 @@ pub enum RejectedKind {
     LimitReached,
     /// A server sheds load: the call has waited too long, or others are more important.
     Shed,
+    /// A failover client has no endpoint to call, and none comes back in time. [`Rejected::endpoints`] says why.
+    NoEndpoint,
+    /// No answer came from the endpoint that a failover client had sent the call to, and the call must not be sent twice:
+    /// it may have been carried out or not.
+    InDoubt,
+    /// Two endpoints say that they are the primary, and a failover client has been told not to write then.
+    SplitBrain,
 }
 
 impl RejectedKind {
     /// Whether the service below may have seen a call that ended so.
     const fn may_have_reached(self) -> bool {
-        matches!(self, Self::TimedOut)
+        matches!(self, Self::TimedOut | Self::InDoubt)
     }
 
     /// Whether a circuit breaker refused, in whichever state.
@@ -67,7 +87,18 @@ impl RejectedKind {
 impl Rejected {
     /// A rejection by the component called `name`. For layers of your own; the crate's layers make theirs.
     pub fn new(kind: RejectedKind, name: impl Into<Name>) -> Self {
-        Self { kind, name: name.into(), retry_after: None, reached: kind.may_have_reached() }
+        let (reached, endpoints) = (kind.may_have_reached(), Endpoints::default());
+        Self { kind, name: name.into(), retry_after: None, reached, endpoints }
+    }
+
+    pub(crate) fn with_endpoints(mut self, endpoints: Arc<Snapshot>) -> Self {
+        self.endpoints = Endpoints(Some(endpoints));
+        self
+    }
+
+    /// How the endpoints of a failover client were when it had none to call: of each, why it is out.
+    pub fn endpoints(&self) -> Option<&Snapshot> {
+        self.endpoints.0.as_deref()
     }
 
     /// Says when a new call may be let through.
@@ -124,6 +155,14 @@ impl fmt::Display for Rejected {
             RejectedKind::RateLimited => write!(f, "rate limit `{name}` is reached")?,
             RejectedKind::LimitReached => write!(f, "adaptive limit `{name}` is reached")?,
             RejectedKind::Shed => write!(f, "`{name}` is overloaded and sheds load")?,
+            RejectedKind::NoEndpoint => {
+                write!(f, "failover `{name}`: no endpoint to call")?;
+                if let Some(endpoints) = self.endpoints() {
+                    endpoints.write_reasons(f)?;
+                }
+            }
+            RejectedKind::InDoubt => write!(f, "failover `{name}`: no answer came; it may have been done or not")?,
+            RejectedKind::SplitBrain => write!(f, "failover `{name}`: two endpoints say that they are the primary")?,
         }
         match self.retry_after {
             // Whole milliseconds, rounded up: the rest is jitter.
@@ -343,10 +382,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_timeout_may_have_reached_the_service() {
+    fn only_what_has_no_answer_may_have_reached_the_service() {
         use RejectedKind::*;
-        for kind in [TimedOut, CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull, RateLimited] {
-            assert_eq!(Rejected::new(kind, "x").reached_service(), kind == TimedOut, "{kind:?}");
+        let refused = [CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull, RateLimited, NoEndpoint, SplitBrain];
+        for kind in [TimedOut, InDoubt].into_iter().chain(refused) {
+            assert_eq!(Rejected::new(kind, "x").reached_service(), !refused.contains(&kind), "{kind:?}");
         }
     }
 

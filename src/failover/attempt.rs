@@ -1,0 +1,179 @@
+//! One attempt at one endpoint: a guard that tells the endpoint how it ended, dropped without an end too.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::{
+    Cause,
+    elsewhere::{Evidence, Failure},
+    fleet::{Trial, TrialEnd},
+    shared::Shared,
+    view::Slot,
+};
+use crate::{
+    context, stall,
+    time::{self, Instant},
+};
+
+/// A call that is given up early says something of its endpoint if it had taken so many times as long as calls do.
+const LONG: u32 = 3;
+
+pub(super) struct Attempt<S> {
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) slot: Arc<Slot<S>>,
+    generation: u32,
+    trial: bool,
+    began: Duration,
+    /// When whoever asked stops waiting, once it has had to wait.
+    deadline: Option<Instant>,
+    pending: bool,
+    /// In a poll of it, from which it may not come back.
+    running: bool,
+    open: bool,
+}
+
+impl<S> Attempt<S> {
+    pub(super) fn begin(shared: Arc<Shared<S>>, slot: Arc<Slot<S>>, trial: Option<Trial>, now: Duration) -> Self {
+        slot.load.begin();
+        slot.counts.calls.fetch_add(1, Relaxed);
+        let generation = trial.map_or_else(|| slot.generation.load(Relaxed), |trial| trial.generation);
+        let (deadline, trial) = (None, trial.is_some());
+        Self { shared, slot, generation, trial, began: now, deadline, pending: false, running: false, open: true }
+    }
+
+    /// It was not over at once, so it takes time.
+    pub(super) fn pending(&mut self) {
+        if !self.pending {
+            (self.pending, self.deadline) = (true, context::deadline());
+        }
+    }
+
+    /// Runs a poll of the call; one that does not come back has panicked.
+    pub(super) fn run<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        self.running = true;
+        let value = poll();
+        self.running = false;
+        value
+    }
+
+    pub(super) fn end(mut self, evidence: Evidence) {
+        self.open = false;
+        self.slot.load.end();
+        let now = || self.shared.clock.now();
+        let (slot, shared) = (&self.slot, &*self.shared);
+        match evidence {
+            Evidence::Well => {
+                slot.counts.successes.fetch_add(1, Relaxed);
+                if self.pending {
+                    let now = now();
+                    let took = now.saturating_sub(self.began);
+                    slot.load.answered(took, now);
+                    shared.typical.answered(took, now);
+                }
+                if self.is_current() {
+                    slot.is_well();
+                    if shared.in_row.load(Relaxed) != 0 {
+                        shared.in_row.store(0, Relaxed);
+                    }
+                }
+                self.trial_ends(TrialEnd::Passed);
+            }
+            Evidence::Busy { retry_after } => {
+                slot.counts.failures.fetch_add(1, Relaxed);
+                slot.load.penalise(now(), retry_after.unwrap_or(shared.settings.get().penalty));
+                // It is there, and has said so.
+                self.trial_ends(TrialEnd::Passed);
+            }
+            Evidence::Failure(failure) => self.failed(failure),
+            Evidence::WrongRole => {
+                slot.load.penalise(now(), shared.settings.get().penalty);
+                self.trial_ends(TrialEnd::Failed);
+            }
+            Evidence::Nothing => self.trial_ends(TrialEnd::GivenBack),
+        }
+    }
+
+    fn failed(&self, failure: Failure) {
+        let (slot, shared) = (&self.slot, &*self.shared);
+        let (now, settings) = (shared.clock.now(), shared.settings.get());
+        slot.counts.failures.fetch_add(1, Relaxed);
+        if failure != Failure::Error {
+            slot.counts.local.fetch_add(1, Relaxed);
+        }
+        slot.load.penalise(now, settings.penalty);
+        if !self.is_current() {
+            slot.counts.late.fetch_add(1, Relaxed);
+            return;
+        }
+        if self.trial {
+            return self.trial_ends(TrialEnd::Failed);
+        }
+        let in_row = slot.in_row.fetch_add(1, Relaxed).saturating_add(1);
+        let connects = match failure {
+            Failure::Connect => slot.connects_in_row.fetch_add(1, Relaxed).saturating_add(1),
+            _ => 0,
+        };
+        let all = shared.in_row.fetch_add(1, Relaxed).saturating_add(1);
+        let reached = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times >= limit);
+        let cause = if reached(settings.connect_failures, connects) {
+            Cause::Connect(connects)
+        } else if !reached(settings.consecutive_failures, in_row) {
+            return self.all_may_be_out(reached(settings.all_out_failures, all));
+        } else if failure == Failure::Error {
+            Cause::Errors(in_row)
+        } else {
+            Cause::NoAnswer(in_row)
+        };
+        let ejected = shared.act(|control, now| control.fleet.failing(slot.id, self.generation, cause, now));
+        if !ejected {
+            self.all_may_be_out(reached(settings.all_out_failures, all));
+        }
+    }
+
+    /// So many calls in a row have failed. If each endpoint that can be called is among them, they are all out.
+    fn all_may_be_out(&self, enough: bool) {
+        let shared = &*self.shared;
+        if enough && shared.view.load().all_fail() {
+            shared.act(|control, now| control.fleet.all_failing(now));
+            shared.in_row.store(0, Relaxed);
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        self.generation == self.slot.generation.load(Relaxed)
+    }
+
+    fn trial_ends(&self, end: TrialEnd) {
+        if self.trial {
+            let trial = Trial { id: self.slot.id, generation: self.generation };
+            self.shared.act(|control, now| control.fleet.trial_ended(trial, end, now));
+        }
+    }
+}
+
+impl<S> Drop for Attempt<S> {
+    /// Given up, or unwound.
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        self.slot.load.end();
+        self.slot.counts.abandoned.fetch_add(1, Relaxed);
+        if self.running {
+            return self.failed(Failure::Error);
+        }
+        let instant = time::now();
+        let now = self.shared.clock.at(instant);
+        let age = now.saturating_sub(self.began);
+        self.slot.load.abandoned(age, now);
+        let late = self.deadline.is_some_and(|deadline| instant >= deadline);
+        let long = self.shared.typical.latency().is_some_and(|typical| age > typical.saturating_mul(LONG));
+        if (late || long) && !stall::excuses() {
+            self.failed(Failure::NoAnswer);
+        } else {
+            self.trial_ends(TrialEnd::GivenBack);
+        }
+    }
+}

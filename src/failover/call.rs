@@ -1,0 +1,266 @@
+//! One call: which endpoint it goes to next, for how long it is held, and what it has come to. No polling.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::{
+    attempt::Attempt,
+    elsewhere::{self, Ended, Next},
+    shared::Shared,
+    view::{Slot, Wish},
+};
+use crate::{
+    Classify, LayerError, Rejected, RejectedKind, Verdict,
+    context::{self, AttemptCount, Tried},
+    error::refusal,
+    stall,
+};
+
+/// A call that tries an endpoint must have so many times as long as calls take.
+const ENOUGH: u32 = 4;
+/// A trial has waited for so long for a request that may be sent twice; then any will do.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So long before its deadline a call that is held is told why.
+const TELL: Duration = Duration::from_millis(5);
+
+pub(super) struct Call<Req> {
+    /// The request of the next attempt, if there may be one.
+    pub(super) request: Option<Req>,
+    pub(super) may_repeat: bool,
+    pub(super) attempts: AttemptCount,
+    pub(super) begun: bool,
+    affinity: Option<u64>,
+    random: u64,
+    /// How many endpoints this layer has sent it to.
+    endpoints: u32,
+    held_since: Option<Duration>,
+    /// Whether an endpoint may have seen it.
+    reached: bool,
+    /// Whether this layer, not one above with the same budget, deposits for the call.
+    deposits: bool,
+    /// Whether the attempt under way has a token of the budget.
+    token: bool,
+}
+
+/// Where a call goes.
+pub(super) enum Choice<S> {
+    To(Attempt<S>),
+    /// Nowhere at present; perhaps by then.
+    Hold { until: Duration },
+    Nowhere(Rejected),
+}
+
+impl<Req> Call<Req> {
+    pub(super) fn new(request: Req, may_repeat: bool, affinity: Option<u64>, random: u64) -> Self {
+        Self {
+            request: Some(request),
+            may_repeat,
+            attempts: AttemptCount::begin(1, None),
+            begun: false,
+            affinity,
+            random,
+            endpoints: 0,
+            held_since: None,
+            reached: false,
+            deposits: false,
+            token: false,
+        }
+    }
+
+    /// Looks up what the layers above have begun, which `call` cannot see below a `Buffer`.
+    pub(super) fn begin<S>(&mut self, shared: &Shared<S>) {
+        self.begun = true;
+        let budget = shared.budget.as_deref();
+        self.deposits = budget.is_some_and(|budget| !AttemptCount::deposited(budget));
+        self.attempts = AttemptCount::begin(shared.settings.get().max_endpoints_per_call, budget);
+        if let Some(budget) = budget.filter(|_| self.deposits) {
+            budget.first_attempt();
+        }
+    }
+
+    /// Whether a copy of the request could be of use after the attempt that is about to be made.
+    pub(super) fn may_move<S>(&self, shared: &Shared<S>) -> bool {
+        self.endpoints < shared.settings.get().max_endpoints_per_call
+            && self.attempts.left()
+            && shared.view.load().has_others()
+    }
+
+    /// The endpoint to begin with.
+    pub(super) fn choose<S>(&mut self, shared: &Arc<Shared<S>>) -> Choice<S> {
+        let now = shared.clock.now();
+        shared.look(now);
+        let tried = self.attempts.tried();
+        if let Some(attempt) = self.attempt(shared, tried, now) {
+            return Choice::To(attempt);
+        }
+        // Attempts of layers above have been everywhere: rather there once more than nowhere.
+        if tried != Tried::default()
+            && let Some(attempt) = self.attempt(shared, Tried::default(), now)
+        {
+            return Choice::To(attempt);
+        }
+        let next = shared.view.load().next;
+        match self.hold(shared, next, now) {
+            Some(until) => Choice::Hold { until },
+            None => Choice::Nowhere(shared.refuse(next)),
+        }
+    }
+
+    fn attempt<S>(&mut self, shared: &Arc<Shared<S>>, tried: Tried, now: Duration) -> Option<Attempt<S>> {
+        let view = shared.view.load();
+        let of_trial = view.trials.iter().filter(|(slot, since)| {
+            let patient = self.may_repeat || view.all_out || now.saturating_sub(*since) >= PATIENCE;
+            patient && !tried.contains(slot.id)
+        });
+        if !view.trials.is_empty() && self.has_time(shared, now) {
+            for (slot, _) in of_trial {
+                let trial = shared.act(|control, now| control.fleet.take_trial(slot.id, now));
+                if let Some(trial) = trial {
+                    return Some(self.begin_at(shared, Arc::clone(slot), Some(trial), now));
+                }
+            }
+        }
+        let wish = Wish { affinity: self.affinity, tried, random: self.random, now };
+        let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
+        Some(self.begin_at(shared, slot, None, now))
+    }
+
+    fn begin_at<S>(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        slot: Arc<Slot<S>>,
+        trial: Option<super::fleet::Trial>,
+        now: Duration,
+    ) -> Attempt<S> {
+        self.attempts.tries(slot.id);
+        self.endpoints += 1;
+        self.random = self.random.rotate_left(17).wrapping_add(1);
+        Attempt::begin(Arc::clone(shared), slot, trial, now)
+    }
+
+    /// Whether there is time enough for an answer that says something of the endpoint.
+    fn has_time<S>(&self, shared: &Shared<S>, now: Duration) -> bool {
+        let (Some(deadline), Some(typical)) = (context::deadline(), shared.typical.latency()) else { return true };
+        shared.clock.at(deadline).saturating_sub(now) >= typical.saturating_mul(ENOUGH)
+    }
+
+    /// Until when a call waits that has nowhere to go; `None`: it does not.
+    fn hold<S>(&mut self, shared: &Shared<S>, next: Option<Duration>, now: Duration) -> Option<Duration> {
+        let most = shared.settings.get().max_hold;
+        let next = next.filter(|next| *next <= now.saturating_add(most) && !most.is_zero())?;
+        let since = *self.held_since.get_or_insert_with(|| {
+            shared.counts.held.fetch_add(1, Relaxed);
+            now
+        });
+        let end = match context::deadline() {
+            Some(deadline) => shared.clock.at(deadline).saturating_sub(TELL),
+            None => since.saturating_add(most),
+        };
+        // Who is being tried now will have answered at some time before that.
+        let until = if next > now { next } else { end };
+        (until <= end && end > now).then_some(until)
+    }
+
+    /// What follows from the outcome of an attempt: the attempt that comes next, or what the call has come to.
+    pub(super) fn follow<S, Res, Err, C>(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        classify: &C,
+        attempt: Attempt<S>,
+        outcome: Result<Res, Err>,
+        ready: bool,
+    ) -> Result<Attempt<S>, Result<Res, Err>>
+    where
+        Err: LayerError,
+        C: Classify<Res, Err>,
+    {
+        let ended = match &outcome {
+            _ if !ready => Ended::NotReady,
+            _ if refusal(&outcome).is_some() => Ended::Refused,
+            _ if classify.wrong_role(outcome.as_ref()) => Ended::WrongRole,
+            Ok(_) => Ended::Answered(classify.classify(outcome.as_ref())),
+            Err(error) => Ended::Failed {
+                verdict: classify.classify(outcome.as_ref()),
+                reached: classify.reached_service(error),
+                in_doubt: classify.in_doubt(error),
+            },
+        };
+        let judged = match ended {
+            Ended::Answered(verdict) | Ended::Failed { verdict, .. } => stall::excuse(verdict),
+            _ => Verdict::Neutral,
+        };
+        let (evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
+        attempt.end(evidence);
+        self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });
+        if std::mem::take(&mut self.token)
+            && let Some(budget) = shared.budget.as_deref()
+        {
+            match ended {
+                Ended::Answered(Verdict::Success) => budget.retry_success(),
+                // It made no load.
+                Ended::Refused | Ended::NotReady => budget.not_sent(),
+                _ => {}
+            }
+        } else if matches!(ended, Ended::Answered(Verdict::Success))
+            && self.deposits
+            && self.endpoints == 1
+            && let Some(budget) = shared.budget.as_deref()
+        {
+            budget.first_success();
+        }
+        match next {
+            Next::Finish => {}
+            Next::InDoubt => {
+                shared.counts.in_doubt.fetch_add(1, Relaxed);
+                let known = outcome.as_ref().err().and_then(Err::as_rejected);
+                if known.is_none_or(|rejected| rejected.kind() != RejectedKind::InDoubt) {
+                    return Err(Err(Rejected::new(RejectedKind::InDoubt, shared.name.clone()).into()));
+                }
+            }
+            Next::Elsewhere | Next::Again => {
+                if let Some(attempt) = self.elsewhere(shared, next == Next::Again) {
+                    return Ok(attempt);
+                }
+            }
+        }
+        Err(self.finish(outcome))
+    }
+
+    /// Another endpoint, never one that it has been sent to.
+    fn elsewhere<S>(&mut self, shared: &Arc<Shared<S>>, costs: bool) -> Option<Attempt<S>> {
+        let left = self.endpoints < shared.settings.get().max_endpoints_per_call && self.attempts.left();
+        if !left || self.request.is_none() {
+            return None;
+        }
+        let now = shared.clock.now();
+        if context::deadline().is_some_and(|deadline| shared.clock.at(deadline) <= now) {
+            return None;
+        }
+        let budget = shared.budget.as_deref().filter(|_| costs);
+        if budget.is_some_and(|budget| !budget.withdraw()) {
+            return None;
+        }
+        shared.look(now);
+        let attempt = self.attempt(shared, self.attempts.tried(), now);
+        match &attempt {
+            Some(_) => {
+                self.attempts.take();
+                self.token = budget.is_some();
+                shared.counts.moved.fetch_add(1, Relaxed);
+            }
+            None => budget.into_iter().for_each(|budget| budget.not_sent()),
+        }
+        attempt
+    }
+
+    /// The last outcome, untouched but for one bit: a refusal of the last attempt does not hide that an endpoint may have
+    /// seen an earlier one.
+    fn finish<Res, Err: LayerError>(&self, outcome: Result<Res, Err>) -> Result<Res, Err> {
+        match refusal(&outcome) {
+            Some(rejected) if self.reached => Err(rejected.clone().reached().into()),
+            _ => outcome,
+        }
+    }
+}

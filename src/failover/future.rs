@@ -1,0 +1,228 @@
+//! The response of a call to one of several endpoints.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+};
+
+use pin_project::pin_project;
+use tokio::sync::futures::OwnedNotified;
+use tower::Service;
+
+use super::{
+    attempt::Attempt,
+    call::{Call, Choice},
+    endpoint::Source,
+    shared::Shared,
+};
+use crate::{
+    Classify, IntoLayerError,
+    error::ErrorOf,
+    retry::Replay,
+    time::{self, Sleep},
+};
+
+/// The response future of a [`Failover`](super::Failover). Dropping it drops the attempt under way, which gives back what
+/// it held.
+#[pin_project]
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<S: Service<Req>, Req, C, P> {
+    #[pin]
+    stage: Stage<S, S::Future>,
+    attempt: Option<Attempt<S>>,
+    call: Call<Req>,
+    shared: Arc<Shared<S>>,
+    classify: C,
+    replay: P,
+}
+
+#[pin_project(project = StageProj)]
+enum Stage<S, F> {
+    Choosing,
+    /// All are out.
+    Held {
+        #[pin]
+        changed: OwnedNotified,
+        #[pin]
+        timer: Sleep,
+    },
+    /// Its service is being made.
+    Making {
+        #[pin]
+        changed: OwnedNotified,
+        #[pin]
+        timer: Sleep,
+        failures: u32,
+    },
+    /// Its service is driven to ready.
+    Acquiring {
+        service: S,
+        #[pin]
+        timer: Option<Sleep>,
+    },
+    Calling(#[pin] F),
+    Done,
+}
+
+impl<S: Service<Req>, Req, C, P> ResponseFuture<S, Req, C, P> {
+    pub(super) fn new(shared: Arc<Shared<S>>, call: Call<Req>, classify: C, replay: P) -> Self {
+        Self { stage: Stage::Choosing, attempt: None, call, shared, classify, replay }
+    }
+}
+
+impl<S, Req, C, P> Future for ResponseFuture<S, Req, C, P>
+where
+    S: Service<Req> + Clone,
+    S::Error: IntoLayerError,
+    C: Classify<S::Response, ErrorOf<S::Error>>,
+    P: Replay<Req>,
+{
+    type Output = Result<S::Response, ErrorOf<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let (call, shared) = (this.call, &*this.shared);
+        if !call.begun {
+            call.begin(shared);
+        }
+        loop {
+            let (outcome, ready) = match this.stage.as_mut().project() {
+                // ## Choosing => Held, Making or Acquiring
+                StageProj::Choosing => {
+                    let mut choice = call.choose(shared);
+                    let mut changed = None;
+                    if matches!(choice, Choice::Hold { .. }) {
+                        // Once more with an ear on it: no change is missed.
+                        changed = Some(Arc::clone(&shared.changed).notified_owned());
+                        choice = call.choose(shared);
+                    }
+                    match choice {
+                        Choice::To(attempt) => {
+                            this.stage.set(acquire(shared, &attempt));
+                            *this.attempt = Some(attempt);
+                            continue;
+                        }
+                        Choice::Hold { until } => {
+                            let changed = changed.unwrap_or_else(|| Arc::clone(&shared.changed).notified_owned());
+                            let end = shared.clock.instant(until).unwrap_or_else(time::now);
+                            this.stage.set(Stage::Held { changed, timer: Sleep::until(end) });
+                            continue;
+                        }
+                        Choice::Nowhere(rejected) => {
+                            this.stage.set(Stage::Done);
+                            return Poll::Ready(Err(rejected.into()));
+                        }
+                    }
+                }
+                // ## Held => Choosing
+                StageProj::Held { changed, timer } => {
+                    if changed.poll(cx).is_pending() && timer.poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    this.stage.set(Stage::Choosing);
+                    continue;
+                }
+                // ## Making => Acquiring, or an outcome
+                StageProj::Making { mut changed, mut timer, failures } => {
+                    let slot = &this.attempt.as_ref().expect("its endpoint is known").slot;
+                    let made = loop {
+                        if let Some(service) = slot.made.load_full() {
+                            break Some((*service).clone());
+                        }
+                        if slot.make_failures.load(Relaxed) != *failures {
+                            break None;
+                        }
+                        if changed.as_mut().poll(cx).is_ready() {
+                            changed.set(Arc::clone(&shared.changed).notified_owned());
+                        } else if timer.as_mut().poll(cx).is_ready() {
+                            break None;
+                        } else {
+                            return Poll::Pending;
+                        }
+                    };
+                    if let Some(service) = made {
+                        this.stage.set(Stage::Acquiring { service, timer: None });
+                        continue;
+                    }
+                    (Err(shared.refuse(None).into()), false)
+                }
+                // ## Acquiring => Calling, or an outcome
+                StageProj::Acquiring { service, mut timer } => {
+                    let attempt = this.attempt.as_mut().expect("its endpoint is known");
+                    match attempt.run(|| call.attempts.enter(|| service.poll_ready(cx))) {
+                        Poll::Ready(Ok(())) => {
+                            let request = call.request.take().expect("there is an attempt only with a request");
+                            if call.may_move(shared) {
+                                call.request = this.replay.copy(&request);
+                            }
+                            let called = attempt.run(|| call.attempts.enter(|| service.call(request)));
+                            this.stage.set(Stage::Calling(called));
+                            continue;
+                        }
+                        Poll::Ready(Err(error)) => {
+                            attempt.slot.give_up();
+                            (Err(error.into_layer_error()), false)
+                        }
+                        Poll::Pending => {
+                            attempt.pending();
+                            if timer.is_none() {
+                                let wait = shared.settings.get().acquire_timeout;
+                                timer.set(time::after(time::now(), wait).map(Sleep::until));
+                            }
+                            match timer.as_pin_mut().map(|timer| timer.poll(cx)) {
+                                None | Some(Poll::Pending) => return Poll::Pending,
+                                Some(Poll::Ready(())) => (Err(shared.refuse(None).into()), false),
+                            }
+                        }
+                    }
+                }
+                // ## Calling => an outcome
+                StageProj::Calling(called) => {
+                    let attempt = this.attempt.as_mut().expect("its endpoint is known");
+                    match attempt.run(|| call.attempts.enter(|| called.poll(cx))) {
+                        Poll::Ready(outcome) => (outcome.map_err(IntoLayerError::into_layer_error), true),
+                        Poll::Pending => {
+                            attempt.pending();
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                StageProj::Done => panic!("polled after it was ready"),
+            };
+            // The attempt is over, whatever follows.
+            this.stage.set(Stage::Done);
+            let attempt = this.attempt.take().expect("its endpoint is known");
+            match call.follow(shared, this.classify, attempt, outcome, ready) {
+                Ok(attempt) => {
+                    this.stage.set(acquire(shared, &attempt));
+                    *this.attempt = Some(attempt);
+                }
+                Err(outcome) => return Poll::Ready(outcome),
+            }
+        }
+    }
+}
+
+/// Its service, or that it is to be made.
+fn acquire<S: Clone, F>(shared: &Arc<Shared<S>>, attempt: &Attempt<S>) -> Stage<S, F> {
+    if let Source::Ready(service) = &attempt.slot.source {
+        return Stage::Acquiring { service: service.clone(), timer: None };
+    }
+    let changed = Arc::clone(&shared.changed).notified_owned();
+    let failures = attempt.slot.make_failures.load(Relaxed);
+    if let Some(service) = attempt.slot.made.load_full() {
+        return Stage::Acquiring { service: (*service).clone(), timer: None };
+    }
+    shared.make(&attempt.slot);
+    let end = time::after(time::now(), shared.settings.get().acquire_timeout).unwrap_or_else(time::now);
+    Stage::Making { changed, timer: Sleep::until(end), failures }
+}
+
+impl<S: Service<Req>, Req, C, P> fmt::Debug for ResponseFuture<S, Req, C, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").field("attempts", &self.call.attempts.made()).finish_non_exhaustive()
+    }
+}
