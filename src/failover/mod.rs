@@ -4,11 +4,14 @@
 mod endpoint;
 mod failback;
 pub mod members;
+mod need;
 pub mod probe;
+mod roles;
 mod tiers;
 
 pub use self::{
     endpoint::{Endpoint, Meta},
     failback::Failback,
+    need::Need,
     tiers::TierPolicy,
 };
