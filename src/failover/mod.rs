@@ -5,6 +5,7 @@ mod endpoint;
 mod failback;
 pub mod members;
 mod need;
+mod outlier;
 pub mod probe;
 mod roles;
 mod tiers;
@@ -13,5 +14,6 @@ pub use self::{
     endpoint::{Endpoint, Meta},
     failback::Failback,
     need::Need,
+    outlier::{CountedErrors, FailurePercentage, Outliers, SuccessRate},
     tiers::TierPolicy,
 };
