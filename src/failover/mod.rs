@@ -7,7 +7,10 @@ mod endpoint;
 mod failback;
 mod load;
 pub mod members;
+mod need;
+mod outlier;
 pub mod probe;
+mod roles;
 mod tiers;
 
 pub use self::{
@@ -15,5 +18,7 @@ pub use self::{
     check::Check,
     endpoint::{Endpoint, Meta},
     failback::Failback,
+    need::Need,
+    outlier::{CountedErrors, FailurePercentage, Outliers, SuccessRate},
     tiers::TierPolicy,
 };
