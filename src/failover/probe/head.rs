@@ -38,7 +38,7 @@ impl Head<'_> {
     /// The first header of this name, in whatever case, if its value is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value).ok().map(str::trim)
+        std::str::from_utf8(header.value).ok()
     }
 }
 
