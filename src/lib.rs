@@ -75,6 +75,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `cache` | no | `cache`: answers given again, and the last good one when a call fails (moka) |
+//! | `probe` | no | [`failover`]: probes that connect, or ask over HTTP |
 //! | `redis` | no | a store in a Redis server for rate limiters that several processes share |
 //! | `storm` | no | `storm`, a simulator that puts your stack through outages, brownouts and overload |
 //! | `tracing` | no | changes of state and last resorts as `tracing` events, target `steadfast` |

@@ -210,20 +210,19 @@ impl Checked {
     pub(super) fn heartbeat(&mut self, check: &Check, now: Duration) -> Option<Change> {
         let Source::Reports(heard) = &mut self.source else { return None };
         *heard = now;
-        let counts = self.failures > 0 || self.last.is_none_or(|last| now.saturating_sub(last) >= check.fast);
+        let counts = self.last.is_none_or(|last| now.saturating_sub(last) >= check.fast);
         if counts { self.result(true, check, now) } else { None }
     }
 
     /// Takes an endpoint out that should have reported: silence for so long is more than one failure.
     pub(super) fn expire(&mut self, check: &Check, now: Duration) -> Option<Change> {
         let Source::Reports(heard) = self.source else { return None };
-        if self.up == Some(false) || now < heard.saturating_add(check.silence()) {
+        if now < heard.saturating_add(check.silence()) {
             return None;
         }
         self.passes = 0;
         self.failures = check.fall;
         self.since_ejection = self.since_ejection.map(|_| 0);
-        self.last = Some(now);
         self.becomes(false)
     }
 
@@ -261,7 +260,7 @@ impl Checked {
             Source::Probe => {
                 self.last.map_or(now, |last| last.saturating_add(check.wait(self.is_changing(check, now), random)))
             }
-            Source::Reports(_) if self.up == Some(false) => Duration::MAX,
+            Source::Reports(_) if self.up == Some(false) && self.passes == 0 => Duration::MAX,
             Source::Reports(heard) => heard.saturating_add(check.silence()),
         }
     }

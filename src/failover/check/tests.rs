@@ -179,6 +179,13 @@ fn reports_that_stay_away_take_an_endpoint_out() {
     assert_eq!(checked.expire(&check, 18 * S - MS), None);
     assert_eq!(checked.expire(&check, 18 * S), Some(Change::Down));
     assert_eq!(checked.expire(&check, 19 * S), None);
+    assert_eq!(checked.heartbeat(&check, 20 * S), None);
+    // Two passes with silence in between are not in a row.
+    assert_eq!(checked.next(&check, 20 * S, 0.0), 26 * S);
+    assert_eq!(checked.expire(&check, 26 * S), None);
+    assert_eq!(checked.next(&check, 26 * S, 0.0), Duration::MAX);
+    assert_eq!(checked.heartbeat(&check, 30 * S), None);
+    assert_eq!(checked.heartbeat(&check, 32 * S), Some(Change::Up));
 }
 
 #[test]
@@ -261,6 +268,7 @@ fn extreme_settings_and_times_saturate() {
     assert_eq!(check.check(&Name::from_static("shop")), Ok(()));
     let mut asked = Checked::new(true);
     asked.result(true, &check, Duration::MAX);
+    assert_eq!(asked.next(&check.every(S), S, 0.5), Duration::MAX);
     asked.result(false, &check, Duration::ZERO);
     asked.fast_until(Duration::MAX);
     for random in [0.0, 0.5, 1.0] {

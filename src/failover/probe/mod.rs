@@ -1,9 +1,30 @@
 //! Probes: what asks an endpoint how it is, apart from calls.
+//!
+//! | | passes if |
+//! |---|---|
+//! | [`from_fn`] | an asynchronous function says so: a query, a ping, whatever the service offers |
+//! | `TcpProbe` (feature `probe`) | a connection can be made |
+//! | `HttpProbe` (feature `probe`) | the status is an expected one, in time |
+//! | [`Heartbeats`] | the endpoint goes on reporting by itself |
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use super::Meta;
-use crate::BoxError;
+use crate::{BoxError, settings::ConfigError, telemetry::Name};
+
+#[cfg(feature = "probe")]
+mod head;
+pub(super) mod heartbeat;
+#[cfg(feature = "probe")]
+mod http;
+#[cfg(feature = "probe")]
+mod target;
+#[cfg(feature = "probe")]
+mod tcp;
+
+pub use self::heartbeat::Heartbeats;
+#[cfg(feature = "probe")]
+pub use self::{head::Head, http::HttpProbe, tcp::TcpProbe};
 
 /// A probe that is under way.
 pub type Probing = Pin<Box<dyn Future<Output = Result<Report, BoxError>> + Send>>;
@@ -13,6 +34,15 @@ pub trait Probe<S>: Send + Sync + 'static {
     /// Asks once. Dropped when it takes longer than the check's timeout; `service` is a clone of the endpoint's that has not
     /// been driven to ready, and is missing where it has not been made yet.
     fn probe(&self, endpoint: &Meta, service: Option<S>) -> Probing;
+
+    /// Checks the settings of the probe, for the client called `component`, when that is built. Default: there are none.
+    ///
+    /// # Errors
+    /// The first setting whose value makes no sense, with what is allowed.
+    fn check(&self, component: &Name) -> Result<(), ConfigError> {
+        let _ = component;
+        Ok(())
+    }
 }
 
 /// What an endpoint says of itself. What it leaves out stays as it was set.
@@ -64,6 +94,24 @@ impl Report {
     #[must_use]
     pub fn lag(self, lag: Duration) -> Self {
         Self { lag: Some(lag), ..self }
+    }
+
+    /// With this weight from now on.
+    #[must_use]
+    pub fn weight(self, weight: f64) -> Self {
+        Self { weight: Some(weight), ..self }
+    }
+
+    /// It wants no new calls, or does again.
+    #[must_use]
+    pub fn drain(self, drain: bool) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// It is being worked on, or is not any more.
+    #[must_use]
+    pub fn maintenance(self, maintenance: bool) -> Self {
+        Self { maintenance, ..self }
     }
 }
 
