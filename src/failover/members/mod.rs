@@ -1,9 +1,32 @@
 //! Where the set of endpoints comes from, and how it changes.
+//!
+//! | from | by |
+//! |---|---|
+//! | a `tower::discover::Discover` | `discover`, `discover_with` (feature `discover`) |
+//! | a `tokio::sync::watch` of a set | [`watch`] |
+//! | DNS: A and AAAA, or SRV | `Dns` (feature `dns`) |
+//! | anything else | an own [`Membership`] |
+//!
+//! All of them live in the one task of the client and stop when it drops them; none has a task of its own.
 
 use std::task::{Context, Poll};
 
 use super::Endpoint;
 use crate::telemetry::Name;
+
+#[cfg(feature = "discover")]
+mod discover;
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(feature = "dns")]
+mod ttl;
+mod watch;
+
+#[cfg(feature = "discover")]
+pub use self::discover::{Discovered, discover, discover_with};
+#[cfg(feature = "dns")]
+pub use self::dns::{Answer, Dns, DnsMembers};
+pub use self::watch::{Watched, watch};
 
 /// A change of the set of endpoints.
 #[derive(Debug)]
