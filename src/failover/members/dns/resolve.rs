@@ -55,8 +55,9 @@ struct Place {
 }
 
 /// Whether that can be looked up.
-pub(super) fn is_name(name: &str) -> bool {
-    Domain::from_str(name).is_ok_and(|domain| !domain.is_root())
+pub(super) fn is_name(name: &str, question: Question) -> bool {
+    let is_address = IpAddr::from_str(name).is_ok() && question != Question::Services;
+    is_address || Domain::from_str(name).is_ok_and(|domain| domain.num_labels() > 0)
 }
 
 /// Asks name servers.
