@@ -1,4 +1,5 @@
 //! Endpoints from DNS: by the clock with a resolver of the test's, and over real sockets with a name server of the test's.
+#![allow(clippy::disallowed_methods)]
 
 mod records;
 mod server;
