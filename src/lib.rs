@@ -76,6 +76,8 @@
 //! |---|---|---|
 //! | `cache` | no | `cache`: answers given again, and the last good one when a call fails (moka) |
 //! | `probe` | no | [`failover`]: probes that connect, or ask over HTTP |
+//! | `discover` | no | endpoints of a [`failover`] client from a `tower::discover::Discover` (1 crate: `futures-core`) |
+//! | `dns` | no | endpoints of a [`failover`] client from DNS (hickory-resolver without TLS: 75 crates more on Linux) |
 //! | `redis` | no | a store in a Redis server for rate limiters that several processes share |
 //! | `storm` | no | `storm`, a simulator that puts your stack through outages, brownouts and overload |
 //! | `tracing` | no | changes of state and last resorts as `tracing` events, target `steadfast` |

@@ -1,7 +1,13 @@
 //! One attempt at one endpoint: a guard that tells the endpoint how it ended, dropped without an end too.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{
+            Ordering::{Relaxed, SeqCst},
+            fence,
+        },
+    },
     time::Duration,
 };
 
@@ -35,12 +41,24 @@ pub(super) struct Attempt<S> {
 }
 
 impl<S> Attempt<S> {
-    pub(super) fn begin(shared: Arc<Shared<S>>, slot: Arc<Slot<S>>, trial: Option<Trial>, now: Duration) -> Self {
+    /// `None` if the endpoint has just gone.
+    pub(super) fn begin(shared: &Arc<Shared<S>>, slot: Arc<Slot<S>>, trial: Option<Trial>, now: Duration) -> Option<Self> {
         slot.load.begin();
+        // Whoever lets it go looks at the calls in flight after that, so that one of the two sees the other.
+        fence(SeqCst);
+        if slot.going.load(SeqCst) {
+            slot.load.end();
+            return None;
+        }
+        let shared = Arc::clone(shared);
         slot.counts.calls.fetch_add(1, Relaxed);
         let generation = trial.map_or_else(|| slot.generation.load(Relaxed), |trial| trial.generation);
         let (deadline, trial) = (None, trial.is_some());
-        Self { shared, slot, generation, trial, began: now, deadline, pending: false, running: false, open: true }
+        Some(Self { shared, slot, generation, trial, began: now, deadline, pending: false, running: false, open: true })
+    }
+
+    pub(super) fn is_trial(&self) -> bool {
+        self.trial
     }
 
     /// It was not over at once, so it takes time.
@@ -60,7 +78,7 @@ impl<S> Attempt<S> {
 
     pub(super) fn end(mut self, evidence: Evidence) {
         self.open = false;
-        self.slot.load.end();
+        self.leaves();
         let now = || self.shared.clock.now();
         let (slot, shared) = (&self.slot, &*self.shared);
         match evidence {
@@ -107,7 +125,11 @@ impl<S> Attempt<S> {
             slot.counts.late.fetch_add(1, Relaxed);
             return;
         }
+        if failure == Failure::Connect {
+            shared.desk.look_again();
+        }
         if self.trial {
+            slot.give_up();
             return self.trial_ends(TrialEnd::Failed);
         }
         let in_row = slot.in_row.fetch_add(1, Relaxed).saturating_add(1);
@@ -127,7 +149,9 @@ impl<S> Attempt<S> {
             Cause::NoAnswer(in_row)
         };
         let ejected = shared.act(|control, now| control.fleet.failing(slot.id, self.generation, cause, now));
-        if !ejected {
+        if ejected {
+            slot.give_up();
+        } else {
             self.all_may_be_out(reached(settings.all_out_failures, all));
         }
     }
@@ -138,6 +162,15 @@ impl<S> Attempt<S> {
         if enough && shared.view.load().all_fail() {
             shared.act(|control, now| control.fleet.all_failing(now));
             shared.in_row.store(0, Relaxed);
+        }
+    }
+
+    /// It is no longer in flight.
+    fn leaves(&self) {
+        self.slot.load.end();
+        fence(SeqCst);
+        if self.slot.going.load(SeqCst) && self.slot.load.in_flight() == 0 {
+            self.shared.reap();
         }
     }
 
@@ -159,7 +192,7 @@ impl<S> Drop for Attempt<S> {
         if !self.open {
             return;
         }
-        self.slot.load.end();
+        self.leaves();
         self.slot.counts.abandoned.fetch_add(1, Relaxed);
         if self.running {
             return self.failed(Failure::Error);

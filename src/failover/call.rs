@@ -44,6 +44,15 @@ pub(super) struct Call<Req> {
     token: bool,
 }
 
+/// What follows an attempt.
+pub(super) enum Then<S, O> {
+    /// Another one.
+    To(Attempt<S>),
+    /// It was not sent, and waits for what comes.
+    Hold,
+    Finish(O),
+}
+
 /// Where a call goes.
 pub(super) enum Choice<S> {
     To(Attempt<S>),
@@ -70,8 +79,9 @@ impl<Req> Call<Req> {
     }
 
     /// Looks up what the layers above have begun, which `call` cannot see below a `Buffer`.
-    pub(super) fn begin<S>(&mut self, shared: &Shared<S>) {
+    pub(super) fn begin<S>(&mut self, shared: &Arc<Shared<S>>) {
         self.begun = true;
+        shared.start_task();
         let budget = shared.budget.as_deref();
         self.deposits = budget.is_some_and(|budget| !AttemptCount::deposited(budget));
         self.attempts = AttemptCount::begin(shared.settings.get().max_endpoints_per_call, budget);
@@ -82,9 +92,11 @@ impl<Req> Call<Req> {
 
     /// Whether a copy of the request could be of use after the attempt that is about to be made.
     pub(super) fn may_move<S>(&self, shared: &Shared<S>) -> bool {
-        self.endpoints < shared.settings.get().max_endpoints_per_call
-            && self.attempts.left()
-            && shared.view.load().has_others()
+        let view = shared.view.load();
+        view.all_out
+            || self.endpoints < shared.settings.get().max_endpoints_per_call
+                && self.attempts.left()
+                && view.has_others()
     }
 
     /// The endpoint to begin with.
@@ -118,13 +130,13 @@ impl<Req> Call<Req> {
             for (slot, _) in of_trial {
                 let trial = shared.act(|control, now| control.fleet.take_trial(slot.id, now));
                 if let Some(trial) = trial {
-                    return Some(self.begin_at(shared, Arc::clone(slot), Some(trial), now));
+                    return self.begin_at(shared, Arc::clone(slot), Some(trial), now);
                 }
             }
         }
         let wish = Wish { affinity: self.affinity, tried, random: self.random, now };
         let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
-        Some(self.begin_at(shared, slot, None, now))
+        self.begin_at(shared, slot, None, now)
     }
 
     fn begin_at<S>(
@@ -133,11 +145,12 @@ impl<Req> Call<Req> {
         slot: Arc<Slot<S>>,
         trial: Option<super::fleet::Trial>,
         now: Duration,
-    ) -> Attempt<S> {
+    ) -> Option<Attempt<S>> {
+        let attempt = Attempt::begin(shared, Arc::clone(&slot), trial, now)?;
         self.attempts.tries(slot.id);
         self.endpoints += 1;
         self.random = self.random.rotate_left(17).wrapping_add(1);
-        Attempt::begin(Arc::clone(shared), slot, trial, now)
+        Some(attempt)
     }
 
     /// Whether there is time enough for an answer that says something of the endpoint.
@@ -171,7 +184,7 @@ impl<Req> Call<Req> {
         attempt: Attempt<S>,
         outcome: Result<Res, Err>,
         ready: bool,
-    ) -> Result<Attempt<S>, Result<Res, Err>>
+    ) -> Then<S, Result<Res, Err>>
     where
         Err: LayerError,
         C: Classify<Res, Err>,
@@ -192,6 +205,7 @@ impl<Req> Call<Req> {
             _ => Verdict::Neutral,
         };
         let (evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
+        let of_all_out = attempt.is_trial() && shared.view.load().all_out;
         attempt.end(evidence);
         self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });
         if std::mem::take(&mut self.token)
@@ -216,16 +230,20 @@ impl<Req> Call<Req> {
                 shared.counts.in_doubt.fetch_add(1, Relaxed);
                 let known = outcome.as_ref().err().and_then(Err::as_rejected);
                 if known.is_none_or(|rejected| rejected.kind() != RejectedKind::InDoubt) {
-                    return Err(Err(Rejected::new(RejectedKind::InDoubt, shared.name.clone()).into()));
+                    return Then::Finish(Err(Rejected::new(RejectedKind::InDoubt, shared.name.clone()).into()));
                 }
+            }
+            Next::Elsewhere if of_all_out && self.request.is_some() => {
+                self.endpoints -= 1;
+                return Then::Hold;
             }
             Next::Elsewhere | Next::Again => {
                 if let Some(attempt) = self.elsewhere(shared, next == Next::Again) {
-                    return Ok(attempt);
+                    return Then::To(attempt);
                 }
             }
         }
-        Err(self.finish(outcome))
+        Then::Finish(self.finish(outcome))
     }
 
     /// Another endpoint, never one that it has been sent to.

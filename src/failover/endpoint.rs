@@ -110,6 +110,26 @@ impl<S> Endpoint<S> {
         self
     }
 
+    /// With layers around its service, also where that is made later.
+    pub(super) fn wrapped<T, F>(self, wrap: &Arc<F>) -> Endpoint<T>
+    where
+        F: Fn(&Meta, S) -> T + Send + Sync + 'static,
+        S: 'static,
+        T: 'static,
+    {
+        let source = match self.source {
+            Source::Ready(service) => Source::Ready(wrap(&self.meta, service)),
+            Source::Make(make) => {
+                let (wrap, meta) = (Arc::clone(wrap), self.meta.clone());
+                Source::Make(Arc::new(move || {
+                    let (made, wrap, meta) = (make(), Arc::clone(&wrap), meta.clone());
+                    Box::pin(async move { made.await.map(|service| wrap(&meta, service)) })
+                }))
+            }
+        };
+        Endpoint { meta: self.meta, source }
+    }
+
     /// What is known of it.
     pub fn meta(&self) -> &Meta {
         &self.meta

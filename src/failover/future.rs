@@ -14,7 +14,7 @@ use tower::Service;
 
 use super::{
     attempt::Attempt,
-    call::{Call, Choice},
+    call::{Call, Choice, Then},
     endpoint::Source,
     shared::Shared,
 };
@@ -196,11 +196,12 @@ where
             this.stage.set(Stage::Done);
             let attempt = this.attempt.take().expect("its endpoint is known");
             match call.follow(shared, this.classify, attempt, outcome, ready) {
-                Ok(attempt) => {
+                Then::To(attempt) => {
                     this.stage.set(acquire(shared, &attempt));
                     *this.attempt = Some(attempt);
                 }
-                Err(outcome) => return Poll::Ready(outcome),
+                Then::Hold => this.stage.set(Stage::Choosing),
+                Then::Finish(outcome) => return Poll::Ready(outcome),
             }
         }
     }

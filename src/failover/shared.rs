@@ -4,7 +4,10 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -13,14 +16,20 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::{
-    EndpointSnapshot, FailoverEvent, FailoverSettings, Snapshot,
+    Endpoint, EndpointSnapshot, FailoverEvent, FailoverSettings, Meta, Snapshot,
+    check::Checked,
+    endpoint::Source,
     fleet::Fleet,
     load::Load,
+    members::Change,
+    probe::Report,
+    task::{Desk, Parts, Seat},
     view::{Slot, View},
 };
 use crate::{
     Rejected, RejectedKind,
     retry::Budget,
+    rng::Rng,
     settings::Live,
     sync::Mutex,
     telemetry::{Emitter, Name, Timers},
@@ -48,6 +57,18 @@ pub(super) struct Shared<S> {
     /// What calls take, over all endpoints.
     pub(super) typical: Load,
     pub(super) counts: Counts,
+    pub(super) desk: Arc<Desk>,
+    /// Whether there is a task to begin.
+    pub(super) idle: AtomicBool,
+    pub(super) seat: Seat<S>,
+    start: fn(&Arc<Self>),
+}
+
+impl<S> Drop for Shared<S> {
+    fn drop(&mut self) {
+        // The task sees that nobody is left.
+        self.desk.wake();
+    }
 }
 
 /// What all calls came to.
@@ -65,8 +86,46 @@ pub(super) struct Control<S> {
     pub(super) slots: Vec<Arc<Slot<S>>>,
 }
 
+impl<S> Control<S> {
+    fn join(&mut self, endpoint: Endpoint<S>, checked: Checked, now: Duration) {
+        let Endpoint { meta, source } = endpoint;
+        let slot = Slot::new(number(), meta.key.clone(), source);
+        self.fleet.insert(slot.id, meta, checked, false, now);
+        let at = self.slots.partition_point(|other| other.id < slot.id);
+        self.slots.insert(at, Arc::new(slot));
+    }
+
+    fn stay(&mut self, id: u32, meta: Meta, now: Duration) {
+        self.with_slot(id, |slot| slot.going.store(false, SeqCst));
+        self.fleet.alter(id, meta, now);
+    }
+
+    fn leave(&mut self, id: u32, now: Duration) {
+        self.with_slot(id, |slot| slot.going.store(true, SeqCst));
+        self.fleet.leave(id, now);
+        self.reap(now);
+    }
+
+    fn reap(&mut self, now: Duration) {
+        let gone = |id: &u32| {
+            let at = self.slots.binary_search_by_key(id, |slot| slot.id);
+            at.is_ok_and(|at| self.slots[at].load.in_flight() == 0)
+        };
+        let leaving = self.fleet.metas().filter(|(.., leaving)| *leaving).map(|(id, ..)| id);
+        let gone: Vec<u32> = leaving.filter(gone).collect();
+        gone.iter().for_each(|id| self.fleet.remove(*id, now));
+        self.slots.retain(|slot| !gone.contains(&slot.id));
+    }
+
+    pub(super) fn with_slot(&self, id: u32, act: impl FnOnce(&Slot<S>)) {
+        if let Ok(at) = self.slots.binary_search_by_key(&id, |slot| slot.id) {
+            act(&self.slots[at]);
+        }
+    }
+}
+
 /// The next number of an endpoint.
-pub(super) fn number() -> u32 {
+fn number() -> u32 {
     // Never 0, though it took four billion endpoints.
     std::iter::repeat_with(|| NEXT.fetch_add(1, Relaxed)).find(|number| *number != 0).unwrap_or(1)
 }
@@ -75,12 +134,26 @@ impl<S> Shared<S> {
     pub(super) fn new(
         name: Name,
         settings: FailoverSettings,
-        fleet: Fleet,
-        slots: Vec<Arc<Slot<S>>>,
         budget: Option<Arc<Budget>>,
-        clock: Clock,
         seed: u64,
-    ) -> Self {
+        parts: Parts<S>,
+        endpoints: Vec<Endpoint<S>>,
+    ) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let clock = Clock::start();
+        let now = clock.now();
+        let mut fleet = Fleet::new(settings.clone(), Rng::seeded(seed));
+        let mut slots = Vec::new();
+        let makes = endpoints.iter().any(|endpoint| !matches!(endpoint.source, Source::Ready(_)));
+        for Endpoint { meta, source } in endpoints {
+            let slot = Slot::new(number(), meta.key.clone(), source);
+            fleet.insert(slot.id, meta, parts.checked(now), false, now);
+            slots.push(Arc::new(slot));
+        }
+        fleet.start();
+        let works = makes || parts.have_work();
         let shared = Self {
             name,
             clock,
@@ -95,9 +168,99 @@ impl<S> Shared<S> {
             in_row: AtomicU32::new(0),
             typical: Load::new(),
             counts: Counts::default(),
+            desk: Arc::default(),
+            idle: AtomicBool::new(works),
+            seat: Seat::new(works.then_some(parts)),
+            start: |shared| shared.seat.start(shared),
         };
         shared.act(|_, _| ());
         shared
+    }
+
+    /// Begins the task, if it does not run.
+    pub(super) fn start_task(self: &Arc<Self>) {
+        if self.idle.load(Relaxed) {
+            (self.start)(self);
+        }
+    }
+
+    /// The service of this endpoint is wanted.
+    pub(super) fn make(&self, slot: &Slot<S>) {
+        self.desk.make(slot.id);
+    }
+
+    pub(super) fn slot(&self, id: u32) -> Option<Arc<Slot<S>>> {
+        let control = self.control.lock();
+        let at = control.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
+        Some(Arc::clone(&control.slots[at]))
+    }
+
+    /// The endpoints that are to be probed now.
+    pub(super) fn to_probe(&self) -> Vec<(u32, Meta)> {
+        let now = self.clock.now();
+        let mut control = self.control.lock();
+        let ids = control.fleet.to_probe(now);
+        let metas = control.fleet.metas().filter(|(id, ..)| ids.contains(id));
+        metas.map(|(id, meta, _)| (id, meta.clone())).collect()
+    }
+
+    /// When the task has something to do.
+    pub(super) fn next_of_task(&self) -> Option<Duration> {
+        self.control.lock().fleet.next_probe()
+    }
+
+    pub(super) fn probed(&self, id: u32, result: Result<Report, Name>) {
+        self.act(|control, now| control.fleet.probed(id, result, now));
+    }
+
+    pub(super) fn reported(&self, key: &str, report: Report) {
+        self.act(|control, now| {
+            if let Some(id) = control.fleet.id_of(key) {
+                control.fleet.reported(id, report, now);
+            }
+        });
+    }
+
+    /// A service has been made, or could not be.
+    pub(super) fn made(&self, id: u32, service: Option<S>) {
+        if let Some(slot) = self.slot(id) {
+            match service {
+                Some(service) => slot.made.store(Some(Arc::new(service))),
+                None => drop(slot.make_failures.fetch_add(1, Relaxed)),
+            }
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The set of endpoints changes.
+    pub(super) fn apply(&self, change: Change<S>, checked: impl Fn(Duration) -> Checked) {
+        self.act(|control, now| match change {
+            Change::Set(set) => {
+                let missing: Vec<u32> = control
+                    .fleet
+                    .metas()
+                    .filter(|(_, meta, _)| !set.iter().any(|endpoint| endpoint.meta.key == meta.key))
+                    .map(|(id, ..)| id)
+                    .collect();
+                missing.into_iter().for_each(|id| control.leave(id, now));
+                set.into_iter().for_each(|endpoint| match control.fleet.id_of(&endpoint.meta.key) {
+                    Some(id) => control.stay(id, endpoint.meta, now),
+                    None => control.join(endpoint, checked(now), now),
+                });
+            }
+            Change::Insert(endpoint) => {
+                let before = control.fleet.id_of(&endpoint.meta.key);
+                before.into_iter().for_each(|id| control.leave(id, now));
+                control.join(endpoint, checked(now), now);
+            }
+            Change::Remove(key) => control.fleet.id_of(&key).into_iter().for_each(|id| control.leave(id, now)),
+        });
+        self.desk.wake();
+    }
+
+    /// Those that have left, and whose calls have ended, are forgotten.
+    pub(super) fn reap(&self) {
+        self.act(|control, now| control.reap(now));
     }
 
     /// Moves the fleet on and shows what has come of it.

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -32,6 +32,8 @@ pub(super) struct Slot<S> {
     pub(super) load: Load,
     /// That of its member in the fleet.
     pub(super) generation: AtomicU32,
+    /// It gets no new calls, and somebody wants to know when the last one has ended.
+    pub(super) going: AtomicBool,
     /// Failures in a row, and failed connections in a row.
     pub(super) in_row: AtomicU32,
     pub(super) connects_in_row: AtomicU32,
@@ -60,6 +62,7 @@ impl<S> Slot<S> {
             make_failures: AtomicU32::new(0),
             load: Load::new(),
             generation: AtomicU32::new(0),
+            going: AtomicBool::new(false),
             in_row: AtomicU32::new(0),
             connects_in_row: AtomicU32::new(0),
             counts: Counts::default(),

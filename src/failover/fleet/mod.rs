@@ -4,8 +4,6 @@
 
 mod member;
 mod plan;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 
@@ -307,36 +305,61 @@ impl Fleet {
         let Some(member) = self.member_mut(id) else { return };
         let change = member.checked.result(result.is_ok(), &check, now);
         match result {
-            Ok(report) => {
-                member.weight = report.weight.filter(|weight| weight.is_finite() && *weight > 0.0);
-                member.maintenance = report.maintenance;
-                let drains = report.drain && !std::mem::replace(&mut member.wants_drain, report.drain);
-                if drains {
-                    let key = member.meta.key.clone();
-                    self.events.push(FailoverEvent::EndpointDraining { key });
-                }
-            }
+            Ok(report) => self.heard(id, report),
             Err(why) => member.why = Some(why),
         }
+        self.checked(id, change, now);
         let member = self.member_mut(id).expect("it is there");
-        if member.checked.lifts(&check) && member.passive != Passive::In && !matches!(member.passive, Passive::Trying { .. }) {
+        member.asked_next = member.checked.next(&check, now, unit);
+    }
+
+    /// What an endpoint says of itself.
+    fn heard(&mut self, id: u32, report: Report) {
+        let member = self.member_mut(id).expect("it is there");
+        member.weight = report.weight.filter(|weight| weight.is_finite() && *weight > 0.0);
+        member.maintenance = report.maintenance;
+        let before = std::mem::replace(&mut member.wants_drain, report.drain);
+        if report.drain && !before {
+            let key = member.meta.key.clone();
+            self.events.push(FailoverEvent::EndpointDraining { key });
+        }
+    }
+
+    /// What follows from a check.
+    fn checked(&mut self, id: u32, change: Option<check::Change>, now: Duration) {
+        let check = self.settings.check;
+        let member = self.member_mut(id).expect("it is there");
+        let on_trial = matches!(member.passive, Passive::Trying { .. });
+        if member.checked.lifts(&check) && member.passive != Passive::In && !on_trial {
             member.passive = Passive::In;
             member.comes_back(now);
             member.generation = member.generation.wrapping_add(1);
         }
-        member.asked_next = member.checked.next(&check, now, unit);
-        if change == Some(check::Change::Down) {
-            member.generation = member.generation.wrapping_add(1);
-            let (key, why) = (member.meta.key.clone(), member.said());
-            self.events.push(FailoverEvent::EndpointDown { key, why });
-        } else if change == Some(check::Change::Up) {
-            if matches!(member.out, Some(Out::Since(_))) {
-                member.comes_back(now);
+        match change {
+            Some(check::Change::Down) => {
+                member.generation = member.generation.wrapping_add(1);
+                let (key, why) = (member.meta.key.clone(), member.said());
+                self.events.push(FailoverEvent::EndpointDown { key, why });
             }
-            // It answers again: what calls to it showed while all were out is over.
-            self.all_out = self.all_out.filter(|out| !out.by_failures);
+            Some(check::Change::Up) => {
+                if matches!(member.out, Some(Out::Since(_))) {
+                    member.comes_back(now);
+                }
+                // It answers again: what calls to it showed while all were out is over.
+                self.all_out = self.all_out.filter(|out| !out.by_failures);
+            }
+            None => {}
         }
         self.settle(now);
+    }
+
+    /// It has reported by itself.
+    pub(super) fn reported(&mut self, id: u32, report: Report, now: Duration) {
+        let check = self.settings.check;
+        let Some(member) = self.member_mut(id) else { return };
+        let change = member.checked.heartbeat(&check, now);
+        self.heard(id, report);
+        self.checked(id, change, now);
     }
 
     // ## By hand

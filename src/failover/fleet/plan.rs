@@ -78,14 +78,14 @@ pub(super) fn groups(members: &[Member], pinned: Option<u32>, settings: &Failove
         groups.extend(by_zone(tier, share, members, &used, settings).into_iter().flatten());
         // In hold next to others of their tier: when nothing else is left.
         let held: Vec<&Member> = all().filter(|member| ready && member.is_held()).collect();
-        later.extend(group(tier, 0.0, &held, settings));
+        later.extend(group(tier, 0.0, &held));
     }
     groups.extend(later);
     // Tiers without a share come after those that have one, in their order.
     groups.sort_by_key(|group| group.share <= 0.0);
     if let Some(pinned) = members.iter().find(|member| Some(member.id) == pinned && member.admissible()) {
         groups.iter_mut().for_each(|group| group.share = 0.0);
-        groups.splice(0..0, group(pinned.meta.tier, 1.0, &[pinned], settings));
+        groups.splice(0..0, group(pinned.meta.tier, 1.0, &[pinned]));
     }
     groups
 }
@@ -101,8 +101,8 @@ fn by_zone(tier: u32, share: f64, members: &[Member], used: &[&Member], settings
         (overprovision(settings.tiers) * ours.len() as f64 / total.max(1) as f64).min(1.0)
     };
     [
-        group(tier, share * ours_take, &ours, settings),
-        group(tier, share * (1.0 - ours_take), &others, settings),
+        group(tier, share * ours_take, &ours),
+        group(tier, share * (1.0 - ours_take), &others),
     ]
 }
 
@@ -113,7 +113,7 @@ fn overprovision(tiers: TierPolicy) -> f64 {
     }
 }
 
-fn group(tier: u32, share: f64, members: &[&Member], settings: &FailoverSettings) -> Option<Group> {
+fn group(tier: u32, share: f64, members: &[&Member]) -> Option<Group> {
     let seat = |member: &&Member| Seat {
         id: member.id,
         weight: member.full_weight(),

@@ -1,9 +1,35 @@
 //! Where the set of endpoints comes from, and how it changes.
+//!
+//! | from | by |
+//! |---|---|
+//! | a `tower::discover::Discover` | `discover`, `discover_with` (feature `discover`) |
+//! | a `tokio::sync::watch` of a set | [`watch`] |
+//! | DNS: A and AAAA, or SRV | `Dns` (feature `dns`) |
+//! | anything else | an own [`Membership`] |
+//!
+//! All of them live in the one task of the client and stop when it drops them; none has a task of its own.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use super::Endpoint;
+use super::{Endpoint, Meta};
 use crate::telemetry::Name;
+
+#[cfg(feature = "discover")]
+mod discover;
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(feature = "dns")]
+mod ttl;
+mod watch;
+
+#[cfg(feature = "discover")]
+pub use self::discover::{Discovered, discover, discover_with};
+#[cfg(feature = "dns")]
+pub use self::dns::{Answer, Dns, DnsMembers};
+pub use self::watch::{Watched, watch};
 
 /// A change of the set of endpoints.
 #[derive(Debug)]
@@ -26,4 +52,42 @@ pub trait Membership<S>: Send + 'static {
     /// Calls to an endpoint fail to connect: what is known of the set may be out of date. At most called once in a
     /// second. Default: nothing.
     fn look_again(&mut self) {}
+}
+
+/// Members with layers around their services.
+struct Wrapped<S, F> {
+    inner: Box<dyn Membership<S>>,
+    wrap: Arc<F>,
+}
+
+pub(super) fn wrapped<S, T, F>(members: Vec<Box<dyn Membership<S>>>, wrap: &Arc<F>) -> Vec<Box<dyn Membership<T>>>
+where
+    F: Fn(&Meta, S) -> T + Send + Sync + 'static,
+    S: 'static,
+    T: 'static,
+{
+    let wrapped = |inner| -> Box<dyn Membership<T>> { Box::new(Wrapped { inner, wrap: Arc::clone(wrap) }) };
+    members.into_iter().map(wrapped).collect()
+}
+
+impl<S, T, F> Membership<T> for Wrapped<S, F>
+where
+    F: Fn(&Meta, S) -> T + Send + Sync + 'static,
+    S: 'static,
+    T: 'static,
+{
+    fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Option<Change<T>>> {
+        let wrap = &self.wrap;
+        self.inner.poll_change(cx).map(|change| {
+            change.map(|change| match change {
+                Change::Set(set) => Change::Set(set.into_iter().map(|endpoint| endpoint.wrapped(wrap)).collect()),
+                Change::Insert(endpoint) => Change::Insert(endpoint.wrapped(wrap)),
+                Change::Remove(key) => Change::Remove(key),
+            })
+        })
+    }
+
+    fn look_again(&mut self) {
+        self.inner.look_again();
+    }
 }

@@ -1,0 +1,214 @@
+//! Configures a failover client.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Affinity, Anywhere, ByAffinity, Endpoint, Failover, FailoverHandle, FailoverSettings, Meta,
+    members::{Membership, wrapped},
+    probe::{Heartbeats, Probe},
+    shared::Shared,
+    task::Parts,
+};
+use crate::{
+    ConfigError, DefaultClassify,
+    retry::{Budget, CloneRequest},
+    rng,
+    settings::Check,
+    telemetry::Name,
+};
+
+/// Sets up a failover client; see [`FailoverSettings`] for what each setting means. Nothing is checked before
+/// [`build`](Self::build).
+#[must_use = "a builder does nothing until `build`"]
+pub struct FailoverBuilder<S, C = DefaultClassify, P = CloneRequest, R = Anywhere> {
+    base: Base<S>,
+    classify: C,
+    replay: P,
+    route: R,
+}
+
+/// What does not depend on requests.
+struct Base<S> {
+    name: Name,
+    endpoints: Vec<Endpoint<S>>,
+    parts: Parts<S>,
+    /// There was a probe before the services were wrapped.
+    probe_of_others: bool,
+    settings: FailoverSettings,
+    budget: Option<Arc<Budget>>,
+    seed: Option<u64>,
+}
+
+impl Failover<()> {
+    /// Starts with the default settings and no endpoint.
+    pub fn builder<S>() -> FailoverBuilder<S> {
+        let base = Base {
+            name: Name::from_static("failover"),
+            endpoints: Vec::new(),
+            parts: Parts { probe: None, reports: None, members: Vec::new() },
+            probe_of_others: false,
+            settings: FailoverSettings::default(),
+            budget: Some(Arc::new(Budget::refund())),
+            seed: None,
+        };
+        FailoverBuilder { base, classify: DefaultClassify, replay: CloneRequest, route: Anywhere }
+    }
+}
+
+impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
+    /// What the client is called in rejections, events and metrics. Default: `failover`.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.base.name = name.into();
+        self
+    }
+
+    /// One more endpoint.
+    pub fn endpoint(mut self, endpoint: Endpoint<S>) -> Self {
+        self.base.endpoints.push(endpoint);
+        self
+    }
+
+    /// More endpoints.
+    pub fn endpoints(mut self, endpoints: impl IntoIterator<Item = Endpoint<S>>) -> Self {
+        self.base.endpoints.extend(endpoints);
+        self
+    }
+
+    /// Where endpoints come from that come and go; see [`members`](super::members). Next to those that are given one by
+    /// one, which stay.
+    pub fn members(mut self, members: impl Membership<S>) -> Self {
+        self.base.parts.members.push(Box::new(members));
+        self
+    }
+
+    /// Asks endpoints how they are, as the settings' [`check`](FailoverSettings::check) says. None is used before it has
+    /// passed. Default: no probe; calls alone show how endpoints are.
+    pub fn probe(mut self, probe: impl Probe<S>) -> Self {
+        self.base.parts.probe = Some(Arc::new(probe));
+        self
+    }
+
+    /// Endpoints report by themselves. None is used before it has reported.
+    pub fn heartbeats(mut self, heartbeats: &Heartbeats) -> Self {
+        self.base.parts.reports = Some(heartbeats.reports());
+        self
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: FailoverSettings) -> Self {
+        self.base.settings = settings;
+        self
+    }
+
+    /// Changes settings: `.with(|settings| settings.failback = Failback::Sticky)`.
+    pub fn with(mut self, edit: impl FnOnce(&mut FailoverSettings)) -> Self {
+        edit(&mut self.base.settings);
+        self
+    }
+
+    /// What pays for sending a call to another endpoint after one may have worked on it; what was not sent costs nothing.
+    /// Give the same to the retry above, or both spend. `None`: without limit. Default: one of its own,
+    /// [`Budget::refund`].
+    pub fn budget(mut self, budget: impl Into<Option<Arc<Budget>>>) -> Self {
+        self.base.budget = budget.into();
+        self
+    }
+
+    /// Makes chance repeatable. Default: from the operating system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.base.seed = Some(seed);
+        self
+    }
+
+    /// What outcomes mean. Default: [`DefaultClassify`].
+    pub fn classify<D>(self, classify: D) -> FailoverBuilder<S, D, P, R> {
+        FailoverBuilder { base: self.base, classify, replay: self.replay, route: self.route }
+    }
+
+    /// Which requests may be sent twice, and how they are copied. Default: all, by `Clone`.
+    pub fn replay<Q>(self, replay: Q) -> FailoverBuilder<S, C, Q, R> {
+        FailoverBuilder { base: self.base, classify: self.classify, replay, route: self.route }
+    }
+
+    /// Which calls belong together, for [`Balance::Rendezvous`](super::Balance::Rendezvous): a session, a tenant, a key of
+    /// what endpoints cache. Default: none does.
+    pub fn affinity<Req, F>(self, affinity: F) -> FailoverBuilder<S, C, P, ByAffinity<F, R>>
+    where
+        F: Fn(&Req) -> Option<Affinity>,
+    {
+        let route = ByAffinity { affinity, route: self.route };
+        FailoverBuilder { base: self.base, classify: self.classify, replay: self.replay, route }
+    }
+
+    /// Puts layers around the service of each endpoint, of those too that are made or come later. Before
+    /// [`probe`](Self::probe), which is given the wrapped service.
+    pub fn wrap<T, F>(self, wrap: F) -> FailoverBuilder<T, C, P, R>
+    where
+        F: Fn(&Meta, S) -> T + Send + Sync + 'static,
+        S: 'static,
+        T: 'static,
+    {
+        let Base { name, endpoints, parts, settings, budget, seed, .. } = self.base;
+        let wrap = Arc::new(wrap);
+        let endpoints = endpoints.into_iter().map(|endpoint| endpoint.wrapped(&wrap)).collect();
+        let probe_of_others = parts.probe.is_some();
+        let parts = Parts { probe: None, reports: parts.reports, members: wrapped(parts.members, &wrap) };
+        let base = Base { name, endpoints, parts, probe_of_others, settings, budget, seed };
+        FailoverBuilder { base, classify: self.classify, replay: self.replay, route: self.route }
+    }
+
+    /// Builds the client and its handle.
+    ///
+    /// With probes, endpoints that are made, or members that come and go, one task runs for all services and handles of
+    /// the client, and ends with the last of them. It begins here, or, outside of a runtime, with the first call.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, a key that is there twice, a weight that is none, or no endpoint and nothing
+    /// that any could come from.
+    pub fn build(self) -> Result<(Failover<S, C, P, R>, FailoverHandle<S>), ConfigError>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        self.base.check()?;
+        let Base { name, endpoints, parts, settings, budget, seed, .. } = self.base;
+        let seed = seed.unwrap_or_else(rng::entropy);
+        let shared = Arc::new(Shared::new(name, settings, budget, seed, parts, endpoints));
+        shared.start_task();
+        let handle = FailoverHandle { shared: Arc::clone(&shared) };
+        Ok((Failover::new(shared, self.classify, self.replay, self.route), handle))
+    }
+}
+
+impl<S> Base<S> {
+    fn check(&self) -> Result<(), ConfigError> {
+        let check = Check::of(&self.name);
+        self.settings.check(&self.name)?;
+        let some = !self.endpoints.is_empty() || !self.parts.members.is_empty();
+        check.that(some, "endpoints", self.endpoints.len(), "at least one, or a source of members")?;
+        check.that(!self.probe_of_others, "probe", "given before `wrap`", "after `wrap`, as it is given what that makes")?;
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            endpoint.meta.check(&check)?;
+            let key = endpoint.meta.key();
+            let twice = self.endpoints[..index].iter().any(|other| other.meta.key() == key);
+            check.that(!twice, "endpoint.key", key, "each key once")?;
+        }
+        Ok(())
+    }
+}
+
+impl Meta {
+    pub(super) fn check(&self, check: &Check<'_>) -> Result<(), ConfigError> {
+        let allowed = self.weight > 0.0 && self.weight <= 1000.0;
+        check.that(allowed, "endpoint.weight", self.weight, "over 0, at most 1,000")
+    }
+}
+
+impl<S, C, P, R> fmt::Debug for FailoverBuilder<S, C, P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailoverBuilder")
+            .field("name", &self.base.name)
+            .field("endpoints", &self.base.endpoints)
+            .field("settings", &self.base.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! Reads a failover client and moves it by hand.
+
+use std::{fmt, sync::Arc, sync::atomic::Ordering::SeqCst};
+
+use super::{FailoverEvent, FailoverSettings, Snapshot, shared::Shared};
+use crate::{
+    ConfigError,
+    telemetry::{Events, Name},
+};
+
+/// A handle of one failover client: reads what it knows, moves it by hand, changes its settings, subscribes to its events.
+/// Cheap to clone; keeps the client's endpoints, probes and members alive.
+pub struct FailoverHandle<S> {
+    pub(super) shared: Arc<Shared<S>>,
+}
+
+/// There is no endpoint with this key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no endpoint `{0}`")]
+pub struct NoSuchEndpoint(Name);
+
+impl<S> FailoverHandle<S> {
+    /// The name of the client.
+    pub fn name(&self) -> &Name {
+        &self.shared.name
+    }
+
+    /// Of each endpoint, whether it is in or out and why, with figures. Right while idle too: what was due by now has been
+    /// done.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// Events from now on. While a subscriber waits for one, what changes by time alone changes though no call comes.
+    pub fn subscribe(&self) -> Events<FailoverEvent>
+    where
+        S: Send + Sync + 'static,
+    {
+        self.shared.events.subscribe().driving(self.shared.timers())
+    }
+
+    /// Sends no new calls to an endpoint, and waits until those under way have ended. It stays out until
+    /// [`undrain`](Self::undrain). Dropping the future changes nothing of that.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub async fn drain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
+        let id = self.id(key)?;
+        self.shared.act(|control, now| {
+            control.with_slot(id, |slot| slot.going.store(true, SeqCst));
+            control.fleet.set_draining(id, true, now);
+        });
+        let Some(slot) = self.shared.slot(id) else { return Ok(()) };
+        loop {
+            let changed = Arc::clone(&self.shared.changed).notified_owned();
+            if slot.load.in_flight() == 0 {
+                return Ok(());
+            }
+            changed.await;
+        }
+    }
+
+    /// Sends calls to an endpoint again that was [drained](Self::drain) by hand.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub fn undrain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
+        let id = self.id(key)?;
+        self.shared.act(|control, now| {
+            control.with_slot(id, |slot| slot.going.store(false, SeqCst));
+            control.fleet.set_draining(id, false, now);
+        });
+        Ok(())
+    }
+
+    /// Sends all calls to this endpoint, as long as it can be called, or until [`fail_back`](Self::fail_back). Calls under
+    /// way stay where they are.
+    ///
+    /// # Errors
+    /// There is no such endpoint.
+    pub fn switch_to(&self, key: &str) -> Result<(), NoSuchEndpoint> {
+        let id = self.id(key)?;
+        self.shared.act(|control, now| control.fleet.pin(id, now));
+        Ok(())
+    }
+
+    /// Goes back to the preferred tier now, whatever is in hold, and ends a [`switch_to`](Self::switch_to).
+    pub fn fail_back(&self) {
+        self.shared.act(|control, now| control.fleet.fail_back(now));
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> FailoverSettings {
+        (**self.shared.settings.get()).clone()
+    }
+
+    /// Changes settings in place: what is known of the endpoints stays. Of two concurrent changes the later one wins.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense; then nothing has changed.
+    pub fn change(&self, edit: impl FnOnce(&mut FailoverSettings)) -> Result<(), ConfigError> {
+        let mut settings = self.settings();
+        edit(&mut settings);
+        settings.check(&self.shared.name)?;
+        self.shared.settings.set(settings.clone());
+        self.shared.act(|control, now| control.fleet.set_settings(settings, now));
+        self.shared.events.emit(|| FailoverEvent::SettingsChanged);
+        Ok(())
+    }
+
+    fn id(&self, key: &str) -> Result<u32, NoSuchEndpoint> {
+        let found = self.shared.read(|control, _| control.fleet.id_of(key));
+        found.ok_or_else(|| NoSuchEndpoint(Name::from(key.to_owned())))
+    }
+}
+
+impl<S> Clone for FailoverHandle<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S> fmt::Debug for FailoverHandle<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailoverHandle").field("name", &self.shared.name).finish_non_exhaustive()
+    }
+}
