@@ -17,6 +17,8 @@ const DECAY: f32 = 2.0;
 /// without calls for `DECAY` times the logarithm of how much it was too slow. One that has become slow is found out by
 /// the calls in flight at once, so nothing is lost when the estimate takes a few samples to get there.
 const CLIP: f32 = 2.0;
+/// Up to this factor latencies are alike: what one straggler makes of an estimate, and some idle time of the other one.
+const ALIKE: f32 = CLIP * 1.25;
 /// Nothing is faster than so many seconds: calls in flight would else count nothing.
 const FLOOR: f32 = 1e-6;
 /// The longest penalty.
@@ -133,8 +135,19 @@ impl Look {
     /// not answered yet is taken for as fast as the other one, so calls in flight decide; but for no faster than the
     /// calls that were given up there.
     pub(super) fn cost(&self, other: &Self, place: f64) -> f64 {
+        f64::from(self.assumed(other)) * self.busy(place)
+    }
+
+    /// Equally busy, and about as fast. Here the faster one is to get more calls, but not all: a straggler would else leave an
+    /// endpoint without calls for seconds where there are few calls at a time, and without new samples.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let (one, other_one) = (self.assumed(other), other.assumed(self));
+        self.in_flight == other.in_flight && one <= other_one * ALIKE && other_one <= one * ALIKE
+    }
+
+    fn assumed(&self, other: &Self) -> f32 {
         let latency = if self.latency > 0.0 { self.latency } else { other.latency.max(-self.latency) };
-        f64::from(latency.max(FLOOR)) * self.busy(place)
+        latency.max(FLOOR)
     }
 
     /// Calls in flight, and one more that counts `place`.

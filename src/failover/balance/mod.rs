@@ -27,7 +27,8 @@ pub enum Balance {
     /// chance. For calls that differ much in length, so that latency says little. O(1).
     LeastRequests,
     /// The cheaper of two drawn by chance: latency x (calls in flight + 1) / weight. The latency follows peaks, and a
-    /// failed call does not look fast. Finds its way around endpoints that are slow or stalled. The default. O(1).
+    /// failed call does not look fast. Where two are equally busy and about as fast, each gets a share by its speed. Finds its
+    /// way around endpoints that are slow or stalled, and asks a slow one again after seconds. The default. O(1).
     #[default]
     PeakEwma,
     /// The same endpoint for calls of the same [`Affinity`], as long as it is there, and the same next one when it is
@@ -134,11 +135,11 @@ fn first_from(candidates: &impl Candidates, start: usize) -> Option<usize> {
     (start..candidates.len()).chain(0..start).find(|i| candidates.usable(*i))
 }
 
-/// What one more call counts. Where weights differ it is drawn, with a mean of 1: among idle endpoints the lowest of
-/// `place / weight` is then each one's as often as it weighs, where with 1 the heaviest would be it always. With many calls in
-/// flight it makes no difference.
-fn place(differ: bool, chance: &mut Chance) -> f64 {
-    if differ { chance.exponential() } else { 1.0 }
+/// What one more call counts: 1, or a draw with a mean of 1. The lowest of `draw / weight` is each one's as often as it
+/// weighs, where the lowest of `1 / weight` would always be the heaviest one's, for as long as all are idle; and the same for
+/// latencies. With many calls in flight it makes no difference.
+fn place(drawn: bool, chance: &mut Chance) -> f64 {
+    if drawn { chance.exponential() } else { 1.0 }
 }
 
 #[cfg(test)]

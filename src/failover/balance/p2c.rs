@@ -15,9 +15,9 @@ pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Dur
         return Some(if looks[0].penalised { other } else { one });
     }
     let weights = [one, other].map(|i| weight(candidates, i));
-    let differ = weights[0] != weights[1];
-    let cost = looks[0].cost(&looks[1], place(differ, chance)) * weights[1];
-    let other_cost = looks[1].cost(&looks[0], place(differ, chance)) * weights[0];
+    let drawn = weights[0] != weights[1] || looks[0].is_like(&looks[1]);
+    let cost = looks[0].cost(&looks[1], place(drawn, chance)) * weights[1];
+    let other_cost = looks[1].cost(&looks[0], place(drawn, chance)) * weights[0];
     Some(if other_cost < cost { other } else { one })
 }
 

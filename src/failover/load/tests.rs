@@ -67,6 +67,20 @@ fn faster_samples_pull_it_down_by_time() {
 }
 
 #[test]
+fn what_is_equally_busy_and_about_as_fast_is_alike() {
+    let like = |one: &Load, other: &Load| {
+        let (one, other) = (one.look(SECOND), other.look(SECOND));
+        assert_eq!(one.is_like(&other), other.is_like(&one));
+        one.is_like(&other)
+    };
+    let load = known(10 * MS, SECOND);
+    assert!(like(&load, &known(24 * MS, SECOND)) && !like(&load, &known(26 * MS, SECOND)));
+    assert!(like(&load, &Load::new()));
+    load.begin();
+    assert!(!like(&load, &known(10 * MS, SECOND)));
+}
+
+#[test]
 fn idle_it_looks_faster_until_it_is_called_again() {
     let load = known(SECOND, SECOND);
     let other = 10.0;
