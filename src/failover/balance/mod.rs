@@ -9,7 +9,7 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 
 pub use self::rendezvous::Affinity;
 use self::turns::Turns;
-use super::load::Load;
+use super::load::{Load, Moment};
 
 /// How calls are spread over the endpoints of a tier.
 ///
@@ -84,9 +84,9 @@ impl Chooser {
         let mut chance = Chance(random);
         match (self.balance, affinity) {
             (Balance::RoundRobin | Balance::Weighted, _) => self.turns.take(candidates, turn, &mut chance),
-            (Balance::LeastRequests, _) => least::choose(candidates, &mut chance, now),
+            (Balance::LeastRequests, _) => least::choose(candidates, &mut chance, Moment::new(now)),
             (Balance::Rendezvous, Some(affinity)) => rendezvous::choose(candidates, affinity),
-            (Balance::PeakEwma | Balance::Rendezvous, _) => p2c::choose(candidates, &mut chance, now),
+            (Balance::PeakEwma | Balance::Rendezvous, _) => p2c::choose(candidates, &mut chance, Moment::new(now)),
         }
     }
 }
@@ -115,10 +115,24 @@ impl Chance {
         rendezvous::unit(self.next())
     }
 
-    /// Exponential with mean 1.
-    fn exponential(&mut self) -> f64 {
-        rendezvous::minus_ln(self.unit())
+    /// What one more call counts at two endpoints: a draw with a mean of 1. The lowest of `draw / weight` is each one's as often
+    /// as it weighs, where the lowest of `1 / weight` would always be the heaviest one's, for as long as all are idle; and
+    /// the same for latencies. With many calls in flight it makes no difference.
+    fn places(&mut self) -> [f32; 2] {
+        let bits = self.next();
+        [exponential((bits >> 32) as u32), exponential(bits as u32)]
     }
+}
+
+/// Exponential with mean 1, to a hundredth.
+fn exponential(bits: u32) -> f32 {
+    // Of x = m / 2^e in (0, 1), with m in [1, 2): e - log2(m), which is met with its slope at both ends, so that small ones,
+    // which decide for endpoints of little weight, are exact.
+    let x = ((bits >> 9) as i32 as f32 + 0.5) * (1.0 / (1_u32 << 23) as f32);
+    let e = 127 - (x.to_bits() >> 23) as i32;
+    let t = f32::from_bits(x.to_bits() & 0x7f_ffff | 0x3f80_0000) - 1.0;
+    let log2 = t * (1.4427 + t * (-0.6067 + t * 0.164));
+    (e as f32 - log2) * std::f32::consts::LN_2
 }
 
 /// No weight is so small, or so far from being a number, that it cannot be divided by.
@@ -133,13 +147,6 @@ fn sound(weight: f64) -> f64 {
 /// The first that is usable, from `start` on and around.
 fn first_from(candidates: &impl Candidates, start: usize) -> Option<usize> {
     (start..candidates.len()).chain(0..start).find(|i| candidates.usable(*i))
-}
-
-/// What one more call counts: 1, or a draw with a mean of 1. The lowest of `draw / weight` is each one's as often as it
-/// weighs, where the lowest of `1 / weight` would always be the heaviest one's, for as long as all are idle; and the same for
-/// latencies. With many calls in flight it makes no difference.
-fn place(drawn: bool, chance: &mut Chance) -> f64 {
-    if drawn { chance.exponential() } else { 1.0 }
 }
 
 #[cfg(test)]

@@ -1,23 +1,26 @@
 //! Power of two choices: two are drawn, the cheaper gets the call.
 
-use std::time::Duration;
-
-use super::{Candidates, Chance, first_from, place, weight};
+use super::{
+    super::load::{Moment, are_alike},
+    Candidates, Chance, first_from, weight,
+};
 
 /// How often is drawn before all are looked at.
 const DRAWS: u32 = 4;
 
-pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Duration) -> Option<usize> {
+pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Moment) -> Option<usize> {
     let one = any(candidates, chance)?;
     let Some(other) = another(candidates, one, chance) else { return Some(one) };
-    let looks = [one, other].map(|i| candidates.load(i).look(now));
-    if looks[0].penalised != looks[1].penalised {
-        return Some(if looks[0].penalised { other } else { one });
+    let (look, other_look) = (candidates.load(one).look(now), candidates.load(other).look(now));
+    if look.penalised != other_look.penalised {
+        return Some(if look.penalised { other } else { one });
     }
-    let weights = [one, other].map(|i| weight(candidates, i));
-    let drawn = weights[0] != weights[1] || looks[0].is_like(&looks[1]);
-    let cost = looks[0].cost(&looks[1], place(drawn, chance)) * weights[1];
-    let other_cost = looks[1].cost(&looks[0], place(drawn, chance)) * weights[0];
+    let (weight, other_weight) = (weight(candidates, one) as f32, weight(candidates, other) as f32);
+    let drawn = weight != other_weight || are_alike(&look, &other_look);
+    let [place, other_place] = if drawn { chance.places() } else { [1.0; 2] };
+    let (latency, other_latency) = look.latencies(&other_look);
+    let cost = latency * look.busy(place) * other_weight;
+    let other_cost = other_latency * other_look.busy(other_place) * weight;
     Some(if other_cost < cost { other } else { one })
 }
 

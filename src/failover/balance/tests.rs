@@ -158,6 +158,21 @@ fn a_turn_that_overflows_is_the_first_again() {
 }
 
 #[test]
+fn places_are_exponential() {
+    for (bits, x) in
+        [(0, 0.5 / 8_388_608.0), (1 << 30, 0.25), (1 << 31, 0.5), (3 << 30, 0.75), (999 << 22, 999.0 / 1_024.0)]
+    {
+        let (ours, exact) = (f64::from(exponential(bits)), -f64::ln(x));
+        assert!((ours / exact - 1.0).abs() < 0.02, "{x}: {ours} {exact}");
+    }
+    let last = exponential(u32::MAX);
+    assert!(last > 0.0 && last < 1e-6, "{last}");
+    let mut chance = Chance(7);
+    let sum: f32 = (0..100_000).flat_map(|_| chance.places()).sum();
+    assert!((sum / 200_000.0 - 1.0).abs() < 0.01, "{sum}");
+}
+
+#[test]
 fn the_default_is_the_one_that_finds_its_way_around_slow_endpoints() {
     assert_eq!(Balance::default(), Balance::PeakEwma);
 }
