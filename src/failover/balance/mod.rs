@@ -110,6 +110,14 @@ impl Chance {
         ((self.next() >> 32) * n as u64 >> 32) as usize
     }
 
+    /// Two different ones less than `n`, which is at least 2.
+    fn two_below(&mut self, n: usize) -> (usize, usize) {
+        let bits = self.next();
+        let one = ((bits >> 32) * n as u64 >> 32) as usize;
+        let other = one + 1 + (u64::from(bits as u32) * (n as u64 - 1) >> 32) as usize;
+        (one, if other < n { other } else { other - n })
+    }
+
     /// In `(0, 1)`.
     fn unit(&mut self) -> f64 {
         rendezvous::unit(self.next())

@@ -9,8 +9,10 @@ use super::{
 const DRAWS: u32 = 4;
 
 pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Moment) -> Option<usize> {
-    let one = any(candidates, chance)?;
-    let Some(other) = another(candidates, one, chance) else { return Some(one) };
+    let (one, other) = two(candidates, chance)?;
+    if one == other {
+        return Some(one);
+    }
     let (look, other_look) = (candidates.load(one).look(now), candidates.load(other).look(now));
     if look.penalised != other_look.penalised {
         return Some(if look.penalised { other } else { one });
@@ -24,32 +26,20 @@ pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Mom
     Some(if other_cost < cost { other } else { one })
 }
 
-fn any(candidates: &impl Candidates, chance: &mut Chance) -> Option<usize> {
+/// Two that are usable, and different if there are two.
+fn two(candidates: &impl Candidates, chance: &mut Chance) -> Option<(usize, usize)> {
     let n = candidates.len();
-    if n == 0 {
-        return None;
+    if n < 2 {
+        return (n == 1 && candidates.usable(0)).then_some((0, 0));
     }
     for _ in 0..DRAWS {
-        let i = chance.below(n);
-        if candidates.usable(i) {
-            return Some(i);
+        let (one, other) = chance.two_below(n);
+        if candidates.usable(one) && candidates.usable(other) {
+            return Some((one, other));
         }
     }
-    first_from(candidates, chance.below(n))
-}
-
-fn another(candidates: &impl Candidates, one: usize, chance: &mut Chance) -> Option<usize> {
-    let n = candidates.len();
-    if n == 1 {
-        return None;
-    }
-    let mut i = one;
-    for _ in 0..DRAWS {
-        i = one + 1 + chance.below(n - 1);
-        i -= if i < n { 0 } else { n };
-        if candidates.usable(i) {
-            return Some(i);
-        }
-    }
-    (i..n).chain(0..i).find(|i| *i != one && candidates.usable(*i))
+    let (one, from) = chance.two_below(n);
+    let one = first_from(candidates, one)?;
+    let other = (from..n).chain(0..from).find(|i| *i != one && candidates.usable(*i));
+    Some((one, other.unwrap_or(one)))
 }
