@@ -177,7 +177,7 @@ fn kept(at: u32, now: u32) -> f32 {
 }
 
 fn packed(seconds: f32, tick: u32) -> u64 {
-    u64::from(seconds.to_bits()) << 32 | u64::from(tick)
+    (u64::from(seconds.to_bits()) << 32) | u64::from(tick)
 }
 
 fn unpacked(word: u64) -> (f32, u32) {

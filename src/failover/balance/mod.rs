@@ -5,7 +5,11 @@ mod p2c;
 mod rendezvous;
 mod turns;
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    f32::consts::{LN_2, LOG2_E},
+    sync::atomic::AtomicU64,
+    time::Duration,
+};
 
 pub use self::rendezvous::Affinity;
 use self::turns::Turns;
@@ -107,14 +111,14 @@ impl Chance {
 
     /// Less than `n`, which is not 0 and fits 32 bits.
     fn below(&mut self, n: usize) -> usize {
-        ((self.next() >> 32) * n as u64 >> 32) as usize
+        (((self.next() >> 32) * n as u64) >> 32) as usize
     }
 
     /// Two different ones less than `n`, which is at least 2.
     fn two_below(&mut self, n: usize) -> (usize, usize) {
         let bits = self.next();
-        let one = ((bits >> 32) * n as u64 >> 32) as usize;
-        let other = one + 1 + (u64::from(bits as u32) * (n as u64 - 1) >> 32) as usize;
+        let one = (((bits >> 32) * n as u64) >> 32) as usize;
+        let other = one + 1 + ((u64::from(bits as u32) * (n as u64 - 1)) >> 32) as usize;
         (one, if other < n { other } else { other - n })
     }
 
@@ -138,9 +142,9 @@ fn exponential(bits: u32) -> f32 {
     // which decide for endpoints of little weight, are exact.
     let x = ((bits >> 9) as i32 as f32 + 0.5) * (1.0 / (1_u32 << 23) as f32);
     let e = 127 - (x.to_bits() >> 23) as i32;
-    let t = f32::from_bits(x.to_bits() & 0x7f_ffff | 0x3f80_0000) - 1.0;
-    let log2 = t * (1.4427 + t * (-0.6067 + t * 0.164));
-    (e as f32 - log2) * std::f32::consts::LN_2
+    let t = f32::from_bits((x.to_bits() & 0x7f_ffff) | 0x3f80_0000) - 1.0;
+    let log2 = t * (LOG2_E + t * (1.0 - LOG2_E - 0.164 + t * 0.164));
+    (e as f32 - log2) * LN_2
 }
 
 /// No weight is so small, or so far from being a number, that it cannot be divided by.
@@ -149,7 +153,7 @@ fn weight(candidates: &impl Candidates, i: usize) -> f64 {
 }
 
 fn sound(weight: f64) -> f64 {
-    weight.max(1e-6).min(1e6)
+    if weight.is_nan() { 1e-6 } else { weight.clamp(1e-6, 1e6) }
 }
 
 /// The first that is usable, from `start` on and around.
