@@ -12,7 +12,7 @@ use std::{
 /// alone for most of a minute after it is well again; with 2 s it is asked after 9 s. Under a second, a slow
 /// one is asked for a noticeable share of calls, and one sample is all that is remembered.
 const DECAY: f32 = 2.0;
-/// What halves it is 2^32 of what a tick has so many of.
+/// How often a tick halves it, in parts of 2^32.
 const HALVED: u64 = (TICK as f64 / DECAY as f64 / std::f64::consts::LN_2 * (1_u64 << 32) as f64) as u64;
 /// A sample raises the estimate at most to so many times what it was. Stragglers say nothing of an endpoint (they
 /// come from queues, collectors of garbage, and the like: "The Tail at Scale"), and unclipped one of them keeps an endpoint
