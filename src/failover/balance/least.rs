@@ -1,14 +1,14 @@
 //! Least requests: the fewest calls in flight by weight, of all or of a few.
 
-use std::{array, time::Duration};
+use std::array;
 
-use super::{Candidates, Chance, first_from, place, weight};
+use super::{super::load::Moment, Candidates, Chance, first_from, weight};
 
 /// So many are looked at. More than two, because latency does not help here; few enough that not all clients find the same
 /// one idle.
 const LOOKS: usize = 8;
 
-pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Duration) -> Option<usize> {
+pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Moment) -> Option<usize> {
     let n = candidates.len();
     if n == 0 {
         return None;
@@ -19,10 +19,11 @@ pub(super) fn choose(candidates: &impl Candidates, chance: &mut Chance, now: Dur
     let Some(first) = seen().next() else { return first_from(candidates, start) };
     let usual = weight(candidates, first);
     let differ = seen().any(|i| weight(candidates, i) != usual);
-    let (mut best, mut lowest) = (first, (true, f64::INFINITY));
+    let (mut best, mut lowest) = (first, (true, f32::INFINITY));
     for i in seen() {
         let look = candidates.load(i).look(now);
-        let cost = (look.penalised, look.busy(place(differ, chance)) / weight(candidates, i));
+        let [place, _] = if differ { chance.places() } else { [1.0; 2] };
+        let cost = (look.penalised, look.busy(place) / weight(candidates, i) as f32);
         if cost < lowest {
             (best, lowest) = (i, cost);
         }

@@ -5,11 +5,15 @@ mod p2c;
 mod rendezvous;
 mod turns;
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    f32::consts::{LN_2, LOG2_E},
+    sync::atomic::AtomicU64,
+    time::Duration,
+};
 
 pub use self::rendezvous::Affinity;
 use self::turns::Turns;
-use super::load::Load;
+use super::load::{Load, Moment};
 
 /// How calls are spread over the endpoints of a tier.
 ///
@@ -27,7 +31,8 @@ pub enum Balance {
     /// chance. For calls that differ much in length, so that latency says little. O(1).
     LeastRequests,
     /// The cheaper of two drawn by chance: latency x (calls in flight + 1) / weight. The latency follows peaks, and a
-    /// failed call does not look fast. Finds its way around endpoints that are slow or stalled. The default. O(1).
+    /// failed call does not look fast. Where two are equally busy and about as fast, each gets a share by its speed. Finds its
+    /// way around endpoints that are slow or stalled, and asks a slow one again after seconds. The default. O(1).
     #[default]
     PeakEwma,
     /// The same endpoint for calls of the same [`Affinity`], as long as it is there, and the same next one when it is
@@ -83,9 +88,9 @@ impl Chooser {
         let mut chance = Chance(random);
         match (self.balance, affinity) {
             (Balance::RoundRobin | Balance::Weighted, _) => self.turns.take(candidates, turn, &mut chance),
-            (Balance::LeastRequests, _) => least::choose(candidates, &mut chance, now),
+            (Balance::LeastRequests, _) => least::choose(candidates, &mut chance, Moment::new(now)),
             (Balance::Rendezvous, Some(affinity)) => rendezvous::choose(candidates, affinity),
-            (Balance::PeakEwma | Balance::Rendezvous, _) => p2c::choose(candidates, &mut chance, now),
+            (Balance::PeakEwma | Balance::Rendezvous, _) => p2c::choose(candidates, &mut chance, Moment::new(now)),
         }
     }
 }
@@ -106,7 +111,15 @@ impl Chance {
 
     /// Less than `n`, which is not 0 and fits 32 bits.
     fn below(&mut self, n: usize) -> usize {
-        ((self.next() >> 32) * n as u64 >> 32) as usize
+        (((self.next() >> 32) * n as u64) >> 32) as usize
+    }
+
+    /// Two different ones less than `n`, which is at least 2.
+    fn two_below(&mut self, n: usize) -> (usize, usize) {
+        let bits = self.next();
+        let one = (((bits >> 32) * n as u64) >> 32) as usize;
+        let other = one + 1 + ((u64::from(bits as u32) * (n as u64 - 1)) >> 32) as usize;
+        (one, if other < n { other } else { other - n })
     }
 
     /// In `(0, 1)`.
@@ -114,10 +127,24 @@ impl Chance {
         rendezvous::unit(self.next())
     }
 
-    /// Exponential with mean 1.
-    fn exponential(&mut self) -> f64 {
-        rendezvous::minus_ln(self.unit())
+    /// What one more call counts at two endpoints: a draw with a mean of 1. The lowest of `draw / weight` is each one's as often
+    /// as it weighs, where the lowest of `1 / weight` would always be the heaviest one's, for as long as all are idle; and
+    /// the same for latencies. With many calls in flight it makes no difference.
+    fn places(&mut self) -> [f32; 2] {
+        let bits = self.next();
+        [exponential((bits >> 32) as u32), exponential(bits as u32)]
     }
+}
+
+/// Exponential with mean 1, to a hundredth.
+fn exponential(bits: u32) -> f32 {
+    // Of x = m / 2^e in (0, 1), with m in [1, 2): e - log2(m), which is met with its slope at both ends, so that small ones,
+    // which decide for endpoints of little weight, are exact.
+    let x = ((bits >> 9) as i32 as f32 + 0.5) * (1.0 / (1_u32 << 23) as f32);
+    let e = 127 - (x.to_bits() >> 23) as i32;
+    let t = f32::from_bits((x.to_bits() & 0x7f_ffff) | 0x3f80_0000) - 1.0;
+    let log2 = t * (LOG2_E + t * (1.0 - LOG2_E - 0.164 + t * 0.164));
+    (e as f32 - log2) * LN_2
 }
 
 /// No weight is so small, or so far from being a number, that it cannot be divided by.
@@ -126,19 +153,12 @@ fn weight(candidates: &impl Candidates, i: usize) -> f64 {
 }
 
 fn sound(weight: f64) -> f64 {
-    weight.max(1e-6).min(1e6)
+    if weight.is_nan() { 1e-6 } else { weight.clamp(1e-6, 1e6) }
 }
 
 /// The first that is usable, from `start` on and around.
 fn first_from(candidates: &impl Candidates, start: usize) -> Option<usize> {
     (start..candidates.len()).chain(0..start).find(|i| candidates.usable(*i))
-}
-
-/// What one more call counts. Where weights differ it is drawn, with a mean of 1: among idle endpoints the lowest of
-/// `place / weight` is then each one's as often as it weighs, where with 1 the heaviest would be it always. With many calls in
-/// flight it makes no difference.
-fn place(differ: bool, chance: &mut Chance) -> f64 {
-    if differ { chance.exponential() } else { 1.0 }
 }
 
 #[cfg(test)]

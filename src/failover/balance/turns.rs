@@ -50,6 +50,11 @@ impl Turns {
         Self { schedule: spread(&counts), full }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.schedule.len()
+    }
+
     pub(super) fn take(&self, candidates: &impl Candidates, turn: &AtomicU64, chance: &mut Chance) -> Option<usize> {
         let len = if self.schedule.is_empty() { candidates.len() } else { self.schedule.len() };
         if len == 0 {

@@ -13,8 +13,12 @@ fn known(latency: Duration, now: Duration) -> Load {
 
 /// What it costs next to an endpoint that takes 10 ms.
 fn cost(load: &Load, now: Duration) -> f64 {
-    let other = known(10 * MS, now).look(now);
-    load.look(now).cost(&other, 1.0) * 1e3
+    let look = look(load, now);
+    f64::from(look.latencies(&self::look(&known(10 * MS, now), now)).0 * look.busy(1.0)) * 1e3
+}
+
+fn look(load: &Load, now: Duration) -> Look {
+    load.look(Moment::new(now))
 }
 
 fn near(left: f64, right: f64) -> bool {
@@ -40,8 +44,8 @@ fn without_a_sample_it_is_as_fast_as_the_other_one() {
     assert!(near(cost(&load, SECOND), 10.0));
     load.begin();
     assert!(near(cost(&load, SECOND), 20.0));
-    let (one, other) = (Load::new().look(SECOND), load.look(SECOND));
-    assert!(one.cost(&other, 1.0) < other.cost(&one, 1.0));
+    let (one, other) = look(&Load::new(), SECOND).latencies(&look(&load, SECOND));
+    assert!(one == other && one > 0.0);
 }
 
 #[test]
@@ -64,6 +68,20 @@ fn faster_samples_pull_it_down_by_time() {
     let left = 10.0 + 90.0 * (-1.0_f64).exp();
     assert!((cost(&load, 3 * SECOND) - left).abs() < 0.5, "{} {left}", cost(&load, 3 * SECOND));
     assert!(load.latency().unwrap() < 44 * MS);
+}
+
+#[test]
+fn what_is_equally_busy_and_about_as_fast_is_alike() {
+    let like = |one: &Load, other: &Load| {
+        let (one, other) = (look(one, SECOND), look(other, SECOND));
+        assert_eq!(are_alike(&one, &other), are_alike(&other, &one));
+        are_alike(&one, &other)
+    };
+    let load = known(10 * MS, SECOND);
+    assert!(like(&load, &known(24 * MS, SECOND)) && !like(&load, &known(26 * MS, SECOND)));
+    assert!(like(&load, &Load::new()));
+    load.begin();
+    assert!(!like(&load, &known(10 * MS, SECOND)));
 }
 
 #[test]
@@ -107,7 +125,7 @@ fn dropped_before_any_answer_it_is_no_faster_than_that() {
 #[test]
 fn a_penalty_ends_and_a_shorter_one_does_not_end_it() {
     let load = Load::new();
-    let penalised = |now| load.look(now).penalised;
+    let penalised = |now| look(&load, now).penalised;
     assert!(!penalised(SECOND));
     load.penalise(SECOND, 2 * SECOND);
     load.penalise(SECOND, SECOND);
@@ -123,7 +141,7 @@ fn what_is_forgotten_is_all_but_the_calls_in_flight() {
     load.begin();
     load.penalise(SECOND, SECOND);
     load.forget();
-    assert_eq!((load.latency(), load.in_flight(), load.look(SECOND).penalised), (None, 1, false));
+    assert_eq!((load.latency(), load.in_flight(), look(&load, SECOND).penalised), (None, 1, false));
 }
 
 #[test]
@@ -138,6 +156,19 @@ fn time_that_goes_backwards_is_no_idle_time() {
 fn debug_names_what_is_seen() {
     let load = known(SECOND, SECOND);
     assert_eq!(format!("{load:?}"), "Load { in_flight: 0, latency: Some(1s), .. }");
+}
+
+#[test]
+fn what_is_left_is_e_to_the_minus_idle_over_the_decay() {
+    for seconds in [0.001, 0.1, 0.5, 1.0, 1.386, 1.4, 2.0, 3.0, 10.0, 60.0, 170.0] {
+        let left = kept(7, 7 + tick(Duration::from_secs_f64(seconds)));
+        let exact = (-seconds / 2.0).exp();
+        assert!((f64::from(left) / exact - 1.0).abs() < 1e-3, "{seconds}: {left} {exact}");
+    }
+    for ticks in 0..100_000 {
+        assert!(kept(0, ticks + 1) <= kept(0, ticks), "{ticks}");
+    }
+    assert_eq!((kept(0, 1 << 30), kept(5, 4), kept(u32::MAX, 0)), (0.0, 1.0, kept(0, 1)));
 }
 
 proptest! {
@@ -160,8 +191,8 @@ proptest! {
                 _ => load.begin(),
             }
             for now in [now, Duration::ZERO, Duration::MAX, value] {
-                let look = load.look(now);
-                let cost = look.cost(&Load::new().look(now), 1.0);
+                let look = look(&load, now);
+                let cost = look.latencies(&self::look(&Load::new(), now)).0 * look.busy(1.0);
                 prop_assert!(cost.is_finite() && cost > 0.0, "{:?}: {}", look, cost);
                 let _ = load.latency();
             }
