@@ -75,7 +75,10 @@ fn those_with_too_few_requests_are_neither_judged_nor_counted() {
     hosts[4] = host(4, 99, 0);
     assert_eq!(ids(&by_rate(), &hosts), [0]);
     hosts[5] = host(5, 99, 0);
-    assert_eq!(ids(&by_rate(), &hosts), [], "four of five");
+    let narrow = |hosts| Some(SuccessRate { hosts, deviations: 1.0, ..SuccessRate::default() });
+    let of_at_least = |least| Outliers { success_rate: narrow(least), ..Outliers::default() };
+    assert_eq!(ids(&of_at_least(4), &hosts), [0]);
+    assert_eq!(ids(&of_at_least(5), &hosts), [], "four of five");
 }
 
 #[test]
@@ -132,6 +135,9 @@ fn each_ejection_lasts_longer_up_to_the_maximum_and_is_forgotten_by_healthy_inte
     assert_eq!(ejections.eject(&settings, 1.0), Duration::from_secs(12));
     let long = Outliers { base_ejection: Duration::MAX, max_ejection: Duration::MAX, ..settings };
     assert!(Ejections::default().eject(&long, 0.5) > Duration::MAX / 2);
+    let max = Duration::from_secs(7 << 50);
+    let long = Outliers { base_ejection: max, max_ejection: max, ..settings };
+    assert!(Ejections::default().eject(&long, 1.0) <= max, "rounding included");
 }
 
 #[test]

@@ -206,12 +206,24 @@ fn rounds_follow_each_other_until_the_primary_is_found_or_the_search_is_over() {
 }
 
 #[test]
+fn rounds_are_apart_and_begin_anew_with_each_primary_that_is_lost() {
+    let mut roles = settled();
+    let round = |roles: &mut Roles, at| roles.search(ms(at)).is_some();
+    roles.refused_role(A, ms(0));
+    assert!([0, 50, 125, 238, 407, 661].map(|at| round(&mut roles, at)).iter().all(|round| *round));
+    say(&mut roles, A, primary(1), 670);
+    say(&mut roles, A, replica(1), 680);
+    assert_eq!([680, 710, 711].map(|at| round(&mut roles, at)), [false, false, true], "50 ms after the last one");
+    assert_eq!([760, 761].map(|at| round(&mut roles, at)), [false, true]);
+}
+
+#[test]
 fn a_search_is_asked_for_by_calls_that_find_no_primary() {
     let mut roles = roles();
     roles.missed(ms(100));
     assert!(roles.search(ms(100)).is_some());
-    roles.missed(ms(101));
-    assert_eq!(roles.search(ms(101)), None);
+    roles.missed(ms(1_000));
+    assert_eq!(roles.search(ms(1_000)), None, "there is one");
     roles.missed(ms(30_100));
     assert!(roles.search(ms(30_100)).is_some());
     let mut roles = settled();
@@ -262,6 +274,7 @@ fn without_reports_all_may_be_the_primary_but_those_that_have_just_refused() {
     assert_eq!(roles.due(ms(0)), Some(ms(0)), "the search");
     assert!(roles.search(ms(0)).is_some());
     assert_eq!(roles.due(ms(0)), Some(ms(50)));
+    assert_eq!(roles.search(ms(60)), None, "a round for each that refuses: more would not tell");
     assert_eq!(fits(&roles, 49), [Fit::No, Fit::Possible, Fit::Possible]);
     assert_eq!(fits(&roles, 50), [Fit::Possible; 3]);
     for (at, wait) in [(100, 75), (200, 112), (400, 168), (600, 253), (1_000, 379), (2_000, 400), (3_000, 400)] {
