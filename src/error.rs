@@ -384,7 +384,8 @@ mod tests {
     #[test]
     fn only_what_has_no_answer_may_have_reached_the_service() {
         use RejectedKind::*;
-        let refused = [CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull, RateLimited, NoEndpoint, SplitBrain];
+        let refused =
+            [CircuitOpen, CircuitHalfOpen, CircuitForcedOpen, BulkheadFull, RateLimited, NoEndpoint, SplitBrain];
         for kind in [TimedOut, InDoubt].into_iter().chain(refused) {
             assert_eq!(Rejected::new(kind, "x").reached_service(), !refused.contains(&kind), "{kind:?}");
         }

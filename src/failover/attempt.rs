@@ -42,7 +42,12 @@ pub(super) struct Attempt<S> {
 
 impl<S> Attempt<S> {
     /// `None` if the endpoint has just gone.
-    pub(super) fn begin(shared: &Arc<Shared<S>>, slot: Arc<Slot<S>>, trial: Option<Trial>, now: Duration) -> Option<Self> {
+    pub(super) fn begin(
+        shared: &Arc<Shared<S>>,
+        slot: Arc<Slot<S>>,
+        trial: Option<Trial>,
+        now: Duration,
+    ) -> Option<Self> {
         slot.load.begin();
         // Whoever lets it go looks at the calls in flight after that, so that one of the two sees the other.
         fence(SeqCst);

@@ -185,7 +185,12 @@ impl<S> Base<S> {
         self.settings.check(&self.name)?;
         let some = !self.endpoints.is_empty() || !self.parts.members.is_empty();
         check.that(some, "endpoints", self.endpoints.len(), "at least one, or a source of members")?;
-        check.that(!self.probe_of_others, "probe", "given before `wrap`", "after `wrap`, as it is given what that makes")?;
+        check.that(
+            !self.probe_of_others,
+            "probe",
+            "given before `wrap`",
+            "after `wrap`, as it is given what that makes",
+        )?;
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             endpoint.meta.check(&check)?;
             let key = endpoint.meta.key();

@@ -57,7 +57,9 @@ pub(super) enum Then<S, O> {
 pub(super) enum Choice<S> {
     To(Attempt<S>),
     /// Nowhere at present; perhaps by then.
-    Hold { until: Duration },
+    Hold {
+        until: Duration,
+    },
     Nowhere(Rejected),
 }
 

@@ -231,6 +231,19 @@ impl Checked {
         self.up
     }
 
+    /// Whether it is asked.
+    pub(super) fn is_probed(&self) -> bool {
+        self.source == Source::Probe
+    }
+
+    /// When an endpoint that reports by itself has been silent for too long, if it is one.
+    pub(super) fn silent_at(&self, check: &Check) -> Option<Duration> {
+        match self.source {
+            Source::Reports(heard) if self.up != Some(false) => Some(heard.saturating_add(check.silence())),
+            _ => None,
+        }
+    }
+
     /// How many passes there were since the last failure.
     pub(super) fn passes_in_row(&self) -> u32 {
         self.passes

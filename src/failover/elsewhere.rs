@@ -26,7 +26,11 @@ pub(super) enum Ended {
     /// With an answer.
     Answered(Verdict),
     /// With an error.
-    Failed { verdict: Verdict, reached: bool, in_doubt: bool },
+    Failed {
+        verdict: Verdict,
+        reached: bool,
+        in_doubt: bool,
+    },
 }
 
 /// What it says of the endpoint.
@@ -35,7 +39,9 @@ pub(super) enum Evidence {
     Nothing,
     /// It has answered.
     Well,
-    Busy { retry_after: Option<Duration> },
+    Busy {
+        retry_after: Option<Duration>,
+    },
     WrongRole,
     Failure(Failure),
 }

@@ -278,7 +278,6 @@ impl<S> Shared<S> {
         }
         let view = View::of(control.fleet.plan(now), &self.settings.get(), &control.slots);
         let events = control.fleet.take_events();
-        eprintln!("DBG {now:?} due {:?} next {:?} trials {} all_out {} {events:?} ", view.due, view.next, view.trials.len(), view.all_out);
         // Under the lock, or an older view might replace a newer one.
         let before = self.view.swap(Arc::new(view));
         drop(control);

@@ -67,8 +67,11 @@ pub enum EndpointState {
         /// For how long; after that one call tries it.
         wait: Duration,
     },
-    /// The next call, or one that is under way, tries it.
-    Trial,
+    /// One call is to try it, or tries it.
+    Trial {
+        /// Why it had been ejected.
+        cause: Cause,
+    },
     /// Probes or reports say that it is down: what the last one said.
     Down(Name),
     /// No probe has passed yet.
@@ -99,7 +102,7 @@ impl fmt::Display for EndpointState {
             Self::Held { wait: Some(wait) } => write!(f, "recovered, in hold for {wait:.1?}"),
             Self::Held { wait: None } => write!(f, "recovered, in hold"),
             Self::Ejected { cause, wait } => write!(f, "ejected for {wait:.1?}: {cause}"),
-            Self::Trial => write!(f, "on trial"),
+            Self::Trial { cause } => write!(f, "on trial after {cause}"),
             Self::Down(why) => write!(f, "down: {why}"),
             Self::Unproven => write!(f, "not proven yet"),
             Self::Draining => write!(f, "draining"),
@@ -125,9 +128,10 @@ impl Snapshot {
         }
         for (index, endpoint) in self.endpoints.iter().take(SHOWN).enumerate() {
             let separator = if index == 0 { ": " } else { ", " };
-            let EndpointSnapshot { meta, state, role, .. } = endpoint;
+            let EndpointSnapshot { meta, state, role, in_row, .. } = endpoint;
             write!(f, "{separator}`{}` ", meta.key())?;
             match (state, role) {
+                (EndpointState::In, _) if *in_row > 0 => write!(f, "has failed {in_row} times in a row")?,
                 (EndpointState::In, Some(Role::Replica)) => write!(f, "is a replica")?,
                 (EndpointState::In, Some(Role::Primary)) => write!(f, "is the primary")?,
                 _ => write!(f, "{state}")?,

@@ -5,7 +5,10 @@ use std::{
     collections::HashSet,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, Weak, atomic::{AtomicBool, Ordering::Relaxed}},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };

@@ -59,10 +59,12 @@ pub(super) enum Passive {
     },
     /// The next call tries it.
     Waiting {
+        cause: Cause,
         since: Duration,
     },
     /// A call tries it.
     Trying {
+        cause: Cause,
         since: Duration,
     },
 }
@@ -85,6 +87,7 @@ pub(super) enum Cold {
 
 impl Member {
     pub(super) fn new(id: u32, meta: Meta, checked: Checked, cold: bool, now: Duration) -> Self {
+        let asked_next = if checked.is_probed() { now } else { Duration::MAX };
         let cold = if cold { Cold::Asleep { until: Duration::ZERO, failures: 0 } } else { Cold::Runs };
         Self {
             id,
@@ -96,7 +99,7 @@ impl Member {
             slow: false,
             out: Some(Out::New),
             checked,
-            asked_next: now,
+            asked_next,
             why: None,
             damping: Damping::default(),
             held_until: None,
@@ -158,7 +161,9 @@ impl Member {
             (_, Passive::Ejected { cause, until }) => {
                 EndpointState::Ejected { cause: *cause, wait: until.saturating_sub(now) }
             }
-            (_, Passive::Waiting { .. } | Passive::Trying { .. }) => EndpointState::Trial,
+            (_, Passive::Waiting { cause, .. } | Passive::Trying { cause, .. }) => {
+                EndpointState::Trial { cause: *cause }
+            }
             (_, Passive::In) => match self.held_until {
                 None => EndpointState::In,
                 Some(Duration::MAX) => EndpointState::Held { wait: None },
@@ -173,11 +178,13 @@ impl Member {
 
     /// How many ejections the next one follows: one less for each interval that it has been well since it came back.
     pub(super) fn ejections_at(&self, settings: &FailoverSettings, now: Duration) -> u32 {
-        let Some(back) = self.back else { return 0 };
+        let Some(back) = self.back else { return self.ejections };
         let mut well = now.saturating_sub(back);
         let mut ejections = self.ejections;
         while ejections > 0 {
-            let Some(rest) = well.checked_sub(settings.ejection.endless(ejections, 0.5).saturating_mul(4)) else { break };
+            let Some(rest) = well.checked_sub(settings.ejection.endless(ejections, 0.5).saturating_mul(4)) else {
+                break;
+            };
             well = rest;
             ejections -= 1;
         }

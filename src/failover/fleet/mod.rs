@@ -208,8 +208,8 @@ impl Fleet {
             return None;
         }
         let member = self.member_mut(id)?;
-        if let Passive::Waiting { .. } = member.passive {
-            member.passive = Passive::Trying { since: now };
+        if let Passive::Waiting { cause, .. } = member.passive {
+            member.passive = Passive::Trying { cause, since: now };
         }
         member.generation = member.generation.wrapping_add(1);
         let (generation, key) = (member.generation, member.meta.key.clone());
@@ -240,8 +240,8 @@ impl Fleet {
             (TrialEnd::GivenBack, out) => {
                 let member = self.member_mut(id).expect("its generation is known");
                 member.generation = member.generation.wrapping_add(1);
-                if member.passive != Passive::In {
-                    member.passive = Passive::Waiting { since: now };
+                if let Passive::Trying { cause, .. } = member.passive {
+                    member.passive = Passive::Waiting { cause, since: now };
                 }
                 self.all_out = out.map(|out| AllOut { trial: AllOutTrial::Waiting(id), ..out });
             }
@@ -394,11 +394,11 @@ impl Fleet {
         let mut failed = Vec::new();
         for member in &mut self.members {
             match member.passive {
-                Passive::Ejected { until, .. } if now >= until => {
-                    member.passive = Passive::Waiting { since: until };
+                Passive::Ejected { cause, until } if now >= until => {
+                    member.passive = Passive::Waiting { cause, since: until };
                     changed = true;
                 }
-                Passive::Trying { since } if now >= since.saturating_add(self.settings.trial_timeout) => {
+                Passive::Trying { since, .. } if now >= since.saturating_add(self.settings.trial_timeout) => {
                     failed.push(Trial { id: member.id, generation: member.generation });
                 }
                 _ => {}
@@ -462,7 +462,10 @@ impl Fleet {
             match (member.admissible(), member.out) {
                 (true, Some(out)) => {
                     let ready = |other: &Member| {
-                        other.meta.tier == member.meta.tier && other.out.is_none() && other.admissible() && !other.is_held()
+                        other.meta.tier == member.meta.tier
+                            && other.out.is_none()
+                            && other.admissible()
+                            && !other.is_held()
                     };
                     let left = in_use.is_some_and(|tier| tier > member.meta.tier)
                         && self.members.iter().any(|other| Some(other.meta.tier) == in_use && other.admissible())
@@ -517,9 +520,7 @@ impl Fleet {
         let Some(out) = self.all_out else { return };
         let due = match out.trial {
             AllOutTrial::At(at) => now >= at,
-            AllOutTrial::Waiting(id) | AllOutTrial::Trying { id, .. } => {
-                !self.member(id).is_some_and(Member::present)
-            }
+            AllOutTrial::Waiting(id) | AllOutTrial::Trying { id, .. } => !self.member(id).is_some_and(Member::present),
         };
         if !due {
             return;
@@ -547,7 +548,8 @@ impl Fleet {
             return self.note_tier(now);
         }
         // What is used for want of anything else is in hold no longer.
-        let used: Vec<u32> = plan.iter().filter(|group| group.share > 0.0).flat_map(|group| &group.seats).map(|seat| seat.id).collect();
+        let used: Vec<u32> =
+            plan.iter().filter(|group| group.share > 0.0).flat_map(|group| &group.seats).map(|seat| seat.id).collect();
         self.end_holds(now, |member| used.contains(&member.id));
         self.change_tier(tier);
     }
@@ -574,10 +576,11 @@ impl Fleet {
         for member in &self.members {
             match member.passive {
                 Passive::Ejected { until, .. } if self.all_out.is_none() => due(until),
-                Passive::Trying { since } => due(since.saturating_add(self.settings.trial_timeout)),
+                Passive::Trying { since, .. } => due(since.saturating_add(self.settings.trial_timeout)),
                 _ => {}
             }
             member.held_until.filter(|until| *until < Duration::MAX).into_iter().for_each(&mut due);
+            member.checked.silent_at(&self.settings.check).into_iter().for_each(&mut due);
             member.slow_since().into_iter().for_each(|since| due(since.saturating_add(self.settings.slow_start)));
         }
         match self.all_out.map(|out| out.trial) {
@@ -587,7 +590,7 @@ impl Fleet {
                 let used = self.in_use.unwrap_or(u32::MAX);
                 let wanted = self.members.iter().filter(|member| member.present() && member.meta.tier <= used);
                 let waiting = |member: &Member| match member.passive {
-                    Passive::Waiting { since } => Some((member.id, since)),
+                    Passive::Waiting { since, .. } => Some((member.id, since)),
                     _ => None,
                 };
                 plan.trials = wanted.filter_map(waiting).collect();

@@ -91,7 +91,13 @@ pub(super) fn groups(members: &[Member], pinned: Option<u32>, settings: &Failove
 }
 
 /// A tier, or its endpoints in our zone and then the others. The zone takes as much as its healthy endpoints can.
-fn by_zone(tier: u32, share: f64, members: &[Member], used: &[&Member], settings: &FailoverSettings) -> [Option<Group>; 2] {
+fn by_zone(
+    tier: u32,
+    share: f64,
+    members: &[Member],
+    used: &[&Member],
+    settings: &FailoverSettings,
+) -> [Option<Group>; 2] {
     let near = |member: &Member| settings.zone.is_none() || member.meta.zone == settings.zone;
     let (ours, others): (Vec<&Member>, Vec<&Member>) = used.iter().partition(|member| near(member));
     let total = members.iter().filter(|member| member.meta.tier == tier && !member.leaving && near(member)).count();
@@ -100,10 +106,7 @@ fn by_zone(tier: u32, share: f64, members: &[Member], used: &[&Member], settings
     } else {
         (overprovision(settings.tiers) * ours.len() as f64 / total.max(1) as f64).min(1.0)
     };
-    [
-        group(tier, share * ours_take, &ours),
-        group(tier, share * (1.0 - ours_take), &others),
-    ]
+    [group(tier, share * ours_take, &ours), group(tier, share * (1.0 - ours_take), &others)]
 }
 
 fn overprovision(tiers: TierPolicy) -> f64 {
@@ -114,10 +117,6 @@ fn overprovision(tiers: TierPolicy) -> f64 {
 }
 
 fn group(tier: u32, share: f64, members: &[&Member]) -> Option<Group> {
-    let seat = |member: &&Member| Seat {
-        id: member.id,
-        weight: member.full_weight(),
-        slow_since: member.slow_since(),
-    };
+    let seat = |member: &&Member| Seat { id: member.id, weight: member.full_weight(), slow_since: member.slow_since() };
     (!members.is_empty()).then(|| Group { tier, share, seats: members.iter().map(seat).collect() })
 }
