@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Cause,
+    Cause, Need,
     elsewhere::{Evidence, Failure},
     fleet::{Trial, TrialEnd},
     shared::Shared,
@@ -81,7 +81,7 @@ impl<S> Attempt<S> {
         value
     }
 
-    pub(super) fn end(mut self, evidence: Evidence) {
+    pub(super) fn end(mut self, evidence: Evidence, need: Need) {
         self.open = false;
         self.leaves();
         let now = || self.shared.clock.now();
@@ -102,6 +102,9 @@ impl<S> Attempt<S> {
                     }
                 }
                 self.trial_ends(TrialEnd::Passed);
+                if need == Need::Primary && shared.view.load().roles.primary != Some(slot.id) {
+                    shared.act(|control, now| control.fleet.served(slot.id, self.began, now));
+                }
             }
             Evidence::Busy { retry_after } => {
                 slot.counts.failures.fetch_add(1, Relaxed);
@@ -110,9 +113,18 @@ impl<S> Attempt<S> {
                 self.trial_ends(TrialEnd::Passed);
             }
             Evidence::Failure(failure) => self.failed(failure),
+            Evidence::WrongRole if need == Need::Any => {
+                // All calls are alike, so it is of no use to any.
+                slot.counts.failures.fetch_add(1, Relaxed);
+                if self.trial {
+                    self.trial_ends(TrialEnd::Failed);
+                } else {
+                    shared.act(|control, now| control.fleet.failing(slot.id, self.generation, Cause::WrongRole, now));
+                }
+            }
             Evidence::WrongRole => {
-                slot.load.penalise(now(), shared.settings.get().penalty);
-                self.trial_ends(TrialEnd::Failed);
+                self.trial_ends(TrialEnd::Passed);
+                shared.act(|control, now| control.fleet.refused_role(slot.id, now));
             }
             Evidence::Nothing => self.trial_ends(TrialEnd::GivenBack),
         }

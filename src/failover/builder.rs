@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Affinity, Anywhere, ByAffinity, Endpoint, Failover, FailoverHandle, FailoverSettings, Meta,
+    Affinity, Anywhere, ByAffinity, ByNeed, Endpoint, Failover, FailoverHandle, FailoverSettings, Meta, Need,
     members::{Membership, wrapped},
     probe::{Heartbeats, Probe},
     shared::Shared,
@@ -37,6 +37,7 @@ struct Base<S> {
     settings: FailoverSettings,
     budget: Option<Arc<Budget>>,
     seed: Option<u64>,
+    by_role: bool,
 }
 
 impl Failover<()> {
@@ -50,6 +51,7 @@ impl Failover<()> {
             settings: FailoverSettings::default(),
             budget: Some(Arc::new(Budget::refund())),
             seed: None,
+            by_role: false,
         };
         FailoverBuilder { base, classify: DefaultClassify, replay: CloneRequest, route: Anywhere }
     }
@@ -140,6 +142,17 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         FailoverBuilder { base: self.base, classify: self.classify, replay: self.replay, route }
     }
 
+    /// Which role a request needs. What endpoints are is known from their [probe](Self::probe), or learned from what they
+    /// answer: see [`Classify::wrong_role`](crate::Classify::wrong_role). Default: any.
+    pub fn need<Req, F>(mut self, need: F) -> FailoverBuilder<S, C, P, ByNeed<F, R>>
+    where
+        F: Fn(&Req) -> Need,
+    {
+        self.base.by_role = true;
+        let route = ByNeed { need, route: self.route };
+        FailoverBuilder { base: self.base, classify: self.classify, replay: self.replay, route }
+    }
+
     /// Puts layers around the service of each endpoint, of those too that are made or come later. Before
     /// [`probe`](Self::probe), which is given the wrapped service.
     pub fn wrap<T, F>(self, wrap: F) -> FailoverBuilder<T, C, P, R>
@@ -148,12 +161,12 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         S: 'static,
         T: 'static,
     {
-        let Base { name, endpoints, parts, settings, budget, seed, .. } = self.base;
+        let Base { name, endpoints, parts, settings, budget, seed, by_role, .. } = self.base;
         let wrap = Arc::new(wrap);
         let endpoints = endpoints.into_iter().map(|endpoint| endpoint.wrapped(&wrap)).collect();
         let probe_of_others = parts.probe.is_some();
         let parts = Parts { probe: None, reports: parts.reports, members: wrapped(parts.members, &wrap) };
-        let base = Base { name, endpoints, parts, probe_of_others, settings, budget, seed };
+        let base = Base { name, endpoints, parts, probe_of_others, settings, budget, seed, by_role };
         FailoverBuilder { base, classify: self.classify, replay: self.replay, route: self.route }
     }
 
@@ -170,9 +183,9 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         S: Clone + Send + Sync + 'static,
     {
         self.base.check()?;
-        let Base { name, endpoints, parts, settings, budget, seed, .. } = self.base;
+        let Base { name, endpoints, parts, settings, budget, seed, by_role, .. } = self.base;
         let seed = seed.unwrap_or_else(rng::entropy);
-        let shared = Arc::new(Shared::new(name, settings, budget, seed, parts, endpoints));
+        let shared = Arc::new(Shared::new(name, settings, budget, seed, parts, endpoints, by_role));
         shared.start_task();
         let handle = FailoverHandle { shared: Arc::clone(&shared) };
         Ok((Failover::new(shared, self.classify, self.replay, self.route), handle))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    Need,
     attempt::Attempt,
     elsewhere::{self, Ended, Next},
     shared::Shared,
@@ -31,6 +32,7 @@ pub(super) struct Call<Req> {
     pub(super) may_repeat: bool,
     pub(super) attempts: AttemptCount,
     pub(super) begun: bool,
+    need: Need,
     affinity: Option<u64>,
     random: u64,
     /// How many endpoints this layer has sent it to.
@@ -64,12 +66,13 @@ pub(super) enum Choice<S> {
 }
 
 impl<Req> Call<Req> {
-    pub(super) fn new(request: Req, may_repeat: bool, affinity: Option<u64>, random: u64) -> Self {
+    pub(super) fn new(request: Req, may_repeat: bool, need: Need, affinity: Option<u64>, random: u64) -> Self {
         Self {
             request: Some(request),
             may_repeat,
             attempts: AttemptCount::begin(1, None),
             begun: false,
+            need,
             affinity,
             random,
             endpoints: 0,
@@ -115,28 +118,44 @@ impl<Req> Call<Req> {
         {
             return Choice::To(attempt);
         }
-        let next = shared.view.load().next;
+        let (roles, mut next) = {
+            let view = shared.view.load();
+            (view.roles, view.next)
+        };
+        if self.need == Need::Primary && roles.split {
+            return Choice::Nowhere(shared.refuse(RejectedKind::SplitBrain, None));
+        }
+        if matches!(self.need, Need::Primary | Need::ReplicaPreferred { .. }) && roles.primary.is_none() {
+            if !roles.searching {
+                shared.act(|control, now| control.fleet.missed(now));
+            }
+            // All of those that look for it are told as soon as it is found.
+            next = Some(now);
+        }
         match self.hold(shared, next, now) {
             Some(until) => Choice::Hold { until },
-            None => Choice::Nowhere(shared.refuse(next)),
+            None => Choice::Nowhere(shared.refuse(RejectedKind::NoEndpoint, next)),
         }
     }
 
     fn attempt<S>(&mut self, shared: &Arc<Shared<S>>, tried: Tried, now: Duration) -> Option<Attempt<S>> {
         let view = shared.view.load();
-        let of_trial = view.trials.iter().filter(|(slot, since)| {
-            let patient = self.may_repeat || view.all_out || now.saturating_sub(*since) >= PATIENCE;
-            patient && !tried.contains(slot.id)
+        let of_trial = view.trials.iter().filter(|trial| {
+            let patient = self.may_repeat || view.all_out || now.saturating_sub(trial.since) >= PATIENCE;
+            patient && trial.fits(self.need) && !tried.contains(trial.slot.id)
         });
         if !view.trials.is_empty() && self.has_time(shared, now) {
-            for (slot, _) in of_trial {
-                let trial = shared.act(|control, now| control.fleet.take_trial(slot.id, now));
+            for awaits in of_trial {
+                let trial = shared.act(|control, now| control.fleet.take_trial(awaits.slot.id, now));
                 if let Some(trial) = trial {
-                    return self.begin_at(shared, Arc::clone(slot), Some(trial), now);
+                    return self.begin_at(shared, Arc::clone(&awaits.slot), Some(trial), now);
                 }
             }
         }
-        let wish = Wish { affinity: self.affinity, tried, random: self.random, now };
+        if self.need == Need::Primary && view.roles.split {
+            return None;
+        }
+        let wish = Wish { need: self.need, affinity: self.affinity, tried, random: self.random, now };
         let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
         self.begin_at(shared, slot, None, now)
     }
@@ -208,7 +227,7 @@ impl<Req> Call<Req> {
         };
         let (evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
         let of_all_out = attempt.is_trial() && shared.view.load().all_out;
-        attempt.end(evidence);
+        attempt.end(evidence, self.need);
         self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });
         if std::mem::take(&mut self.token)
             && let Some(budget) = shared.budget.as_deref()

@@ -19,7 +19,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    Classify, IntoLayerError,
+    Classify, IntoLayerError, RejectedKind,
     error::ErrorOf,
     retry::Replay,
     time::{self, Sleep},
@@ -147,7 +147,7 @@ where
                         this.stage.set(Stage::Acquiring { service, timer: None });
                         continue;
                     }
-                    (Err(shared.refuse(None).into()), false)
+                    (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
                 }
                 // ## Acquiring => Calling, or an outcome
                 StageProj::Acquiring { service, mut timer } => {
@@ -174,7 +174,9 @@ where
                             }
                             match timer.as_pin_mut().map(|timer| timer.poll(cx)) {
                                 None | Some(Poll::Pending) => return Poll::Pending,
-                                Some(Poll::Ready(())) => (Err(shared.refuse(None).into()), false),
+                                Some(Poll::Ready(())) => {
+                                    (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
+                                }
                             }
                         }
                     }

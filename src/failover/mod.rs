@@ -39,7 +39,7 @@ pub use self::{
     handle::{FailoverHandle, NoSuchEndpoint},
     need::Need,
     outlier::{CountedErrors, FailurePercentage, Outliers, SuccessRate},
-    route::{Anywhere, ByAffinity, Route},
+    route::{Anywhere, ByAffinity, ByNeed, Route},
     service::Failover,
     settings::FailoverSettings,
     snapshot::{EndpointSnapshot, EndpointState, Snapshot},

@@ -257,6 +257,21 @@ impl Roles {
         replica && near
     }
 
+    /// How far a replica lags behind that can be read from, if that is known.
+    pub(super) fn lag(&self, id: u32, now: Duration) -> Option<Duration> {
+        let (lag, _) = self.member(id)?.lag?;
+        self.may_read(id, Some(lag), now).then_some(lag)
+    }
+
+    /// What it has said last.
+    pub(super) fn role(&self, id: u32) -> Option<Role> {
+        self.member(id)?.role
+    }
+
+    pub(super) fn is_split(&self) -> bool {
+        self.split
+    }
+
     pub(super) fn fit(&self, id: u32, need: Need, now: Duration) -> Fit {
         let preferred = |fits: bool, or: Fit| if fits { Fit::Preferred } else { or };
         let possible = |fits: bool| if fits { Fit::Possible } else { Fit::No };

@@ -73,9 +73,10 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let affinity = self.route.affinity(&request).map(Affinity::bits);
+        let need = self.route.need(&request);
         let random = self.draw();
         let may_repeat = self.replay.may_repeat(&request);
-        let call = Call::new(request, may_repeat, affinity, random);
+        let call = Call::new(request, may_repeat, need, affinity, random);
         ResponseFuture::new(Arc::clone(&self.shared), call, self.classify.clone(), self.replay.clone())
     }
 }

@@ -138,13 +138,14 @@ impl<S> Shared<S> {
         seed: u64,
         parts: Parts<S>,
         endpoints: Vec<Endpoint<S>>,
+        by_role: bool,
     ) -> Self
     where
         S: Clone + Send + Sync + 'static,
     {
         let clock = Clock::start();
         let now = clock.now();
-        let mut fleet = Fleet::new(settings.clone(), Rng::seeded(seed));
+        let mut fleet = Fleet::new(settings.clone(), by_role, Rng::seeded(seed));
         let mut slots = Vec::new();
         let makes = endpoints.iter().any(|endpoint| !matches!(endpoint.source, Source::Ready(_)));
         for Endpoint { meta, source } in endpoints {
@@ -206,7 +207,8 @@ impl<S> Shared<S> {
 
     /// When the task has something to do.
     pub(super) fn next_of_task(&self) -> Option<Duration> {
-        self.control.lock().fleet.next_probe()
+        let probe = self.control.lock().fleet.next_probe();
+        [probe, self.view.load().due].into_iter().flatten().min()
     }
 
     pub(super) fn probed(&self, id: u32, result: Result<Report, Name>) {
@@ -267,8 +269,10 @@ impl<S> Shared<S> {
     pub(super) fn act<T>(&self, act: impl FnOnce(&mut Control<S>, Duration) -> T) -> T {
         let now = self.clock.now();
         let mut control = self.control.lock();
+        let next_probe = control.fleet.next_probe();
         control.fleet.advance(now);
         let value = act(&mut control, now);
+        let sooner = control.fleet.next_probe().is_some_and(|next| next_probe.is_none_or(|before| next < before));
         for slot in &control.slots {
             let generation = control.fleet.generation(slot.id).unwrap_or(u32::MAX);
             if slot.generation.swap(generation, Relaxed) != generation {
@@ -288,6 +292,9 @@ impl<S> Shared<S> {
             self.events.emit(|| event);
         }
         self.changed.notify_waiters();
+        if sooner {
+            self.desk.wake();
+        }
         value
     }
 
@@ -322,26 +329,24 @@ impl<S> Shared<S> {
                     in_row: slot.in_row.load(Relaxed),
                     in_flight: slot.load.in_flight(),
                     latency: slot.load.latency(),
-                    role: None,
+                    role: control.fleet.role(id, now),
                 })
             });
             Snapshot {
                 endpoints: endpoints.collect(),
                 tier: control.fleet.in_use(),
-                primary: None,
-                split_brain: false,
+                primary: control.fleet.primary(now).cloned(),
+                split_brain: control.fleet.is_split(),
                 all_out: control.fleet.all_out_since().map(|since| now.saturating_sub(since)),
             }
         })
     }
 
     /// There is no endpoint for a call, and none comes in time.
-    pub(super) fn refuse(&self, next: Option<Duration>) -> Rejected {
+    pub(super) fn refuse(&self, kind: RejectedKind, next: Option<Duration>) -> Rejected {
         self.counts.refused.fetch_add(1, Relaxed);
         let wait = next.map(|next| next.saturating_sub(self.clock.now()));
-        Rejected::new(RejectedKind::NoEndpoint, self.name.clone())
-            .with_retry_after(wait)
-            .with_endpoints(Arc::new(self.snapshot()))
+        Rejected::new(kind, self.name.clone()).with_retry_after(wait).with_endpoints(Arc::new(self.snapshot()))
     }
 }
 

@@ -11,12 +11,13 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use super::{
-    FailoverSettings,
+    FailoverSettings, Need,
     balance::{Candidates, Chooser, key_hash},
     endpoint::Source,
     failback::slow_start,
-    fleet::{Group, Plan},
+    fleet::{Group, Part, Plan, RolesPlan},
     load::Load,
+    roles::Fit,
 };
 use crate::{context::Tried, telemetry::Name};
 
@@ -89,13 +90,27 @@ impl<S> Slot<S> {
 pub(super) struct View<S> {
     groups: Vec<Tier<S>>,
     /// Who is to be tried by one call, and since when.
-    pub(super) trials: Vec<(Arc<Slot<S>>, Duration)>,
+    pub(super) trials: Vec<Trial<S>>,
     pub(super) all_out: bool,
     /// When the fleet has something to do, though nothing happens.
     pub(super) due: Option<Duration>,
     pub(super) next: Option<Duration>,
+    pub(super) roles: RolesPlan,
     /// How many endpoints there are, in or out.
     pub(super) endpoints: usize,
+}
+
+/// An endpoint that one call is to try.
+pub(super) struct Trial<S> {
+    pub(super) slot: Arc<Slot<S>>,
+    pub(super) since: Duration,
+    part: Part,
+}
+
+impl<S> Trial<S> {
+    pub(super) fn fits(&self, need: Need) -> bool {
+        self.part.fits(need) > Fit::No
+    }
 }
 
 /// Endpoints of equal preference.
@@ -109,10 +124,12 @@ struct Seat<S> {
     slot: Arc<Slot<S>>,
     weight: f64,
     slow_since: Option<Duration>,
+    part: Part,
 }
 
 /// Of what a choice depends.
 pub(super) struct Wish {
+    pub(super) need: Need,
     pub(super) affinity: Option<u64>,
     pub(super) tried: Tried,
     pub(super) random: u64,
@@ -122,7 +139,7 @@ pub(super) struct Wish {
 impl<S> View<S> {
     pub(super) fn empty() -> Self {
         let (groups, trials) = (Vec::new(), Vec::new());
-        Self { groups, trials, all_out: false, due: None, next: None, endpoints: 0 }
+        Self { groups, trials, all_out: false, due: None, next: None, roles: RolesPlan::default(), endpoints: 0 }
     }
 
     pub(super) fn of(plan: Plan, settings: &FailoverSettings, slots: &[Arc<Slot<S>>]) -> Self {
@@ -131,13 +148,17 @@ impl<S> View<S> {
         let tier = |group: Group| {
             let weights: Vec<f64> = group.seats.iter().map(|seat| seat.weight).collect();
             let seat = |seat: &super::fleet::Seat| {
-                Some(Seat { slot: slot(seat.id)?, weight: seat.weight, slow_since: seat.slow_since })
+                Some(Seat { slot: slot(seat.id)?, weight: seat.weight, slow_since: seat.slow_since, part: seat.part })
             };
             let seats = group.seats.iter().filter_map(seat).collect();
             Tier { share: group.share, seats, chooser: Chooser::new(settings.balance, &weights) }
         };
+        let trial = |(seat, since): &(super::fleet::Seat, Duration)| {
+            Some(Trial { slot: slot(seat.id)?, since: *since, part: seat.part })
+        };
         Self {
-            trials: plan.trials.iter().filter_map(|(id, since)| Some((slot(*id)?, *since))).collect(),
+            trials: plan.trials.iter().filter_map(trial).collect(),
+            roles: plan.roles,
             groups: plan.groups.into_iter().map(tier).collect(),
             all_out: plan.all_out,
             due: plan.due,
@@ -148,17 +169,21 @@ impl<S> View<S> {
 
     /// The endpoint for a call that has not been there yet; `None` only if there is none.
     pub(super) fn choose(&self, wish: &Wish, turn: &AtomicU64, slow_start: Duration) -> Option<&Arc<Slot<S>>> {
-        let first = self.first(wish.random);
-        let order = (first..self.groups.len()).chain(0..first);
-        for index in order {
-            let tier = &self.groups[index];
-            let candidates = InTier { tier, wish, slow_start };
-            let chosen = tier.chooser.choose(&candidates, turn, wish.affinity, wish.random, wish.now);
-            if let Some(chosen) = chosen {
-                return Some(&tier.seats[chosen].slot);
-            }
+        let chosen = self.best(wish, Fit::Preferred, turn, slow_start);
+        match wish.need {
+            Need::Any | Need::Replica => chosen,
+            _ => chosen.or_else(|| self.best(wish, Fit::Possible, turn, slow_start)),
         }
-        None
+    }
+
+    fn best(&self, wish: &Wish, at_least: Fit, turn: &AtomicU64, slow_start: Duration) -> Option<&Arc<Slot<S>>> {
+        let first = self.first(wish.random);
+        (first..self.groups.len()).chain(0..first).find_map(|index| {
+            let tier = &self.groups[index];
+            let candidates = InTier { tier, wish, at_least, slow_start };
+            let chosen = tier.chooser.choose(&candidates, turn, wish.affinity, wish.random, wish.now)?;
+            Some(&tier.seats[chosen].slot)
+        })
     }
 
     /// Whether none of those that can be called has answered since it failed last.
@@ -192,6 +217,7 @@ impl<S> View<S> {
 struct InTier<'a, S> {
     tier: &'a Tier<S>,
     wish: &'a Wish,
+    at_least: Fit,
     slow_start: Duration,
 }
 
@@ -201,7 +227,8 @@ impl<S> Candidates for InTier<'_, S> {
     }
 
     fn usable(&self, i: usize) -> bool {
-        !self.wish.tried.contains(self.tier.seats[i].slot.id)
+        let seat = &self.tier.seats[i];
+        !self.wish.tried.contains(seat.slot.id) && seat.part.fits(self.wish.need) >= self.at_least
     }
 
     fn load(&self, i: usize) -> &Load {

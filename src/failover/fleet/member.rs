@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) checked: Checked,
     /// When the next probe is due.
     pub(super) asked_next: Duration,
+    /// When the last one was sent.
+    pub(super) asked: Duration,
     /// What the last probe that failed said.
     pub(super) why: Option<Name>,
     pub(super) damping: Damping,
@@ -100,6 +102,7 @@ impl Member {
             out: Some(Out::New),
             checked,
             asked_next,
+            asked: Duration::ZERO,
             why: None,
             damping: Damping::default(),
             held_until: None,

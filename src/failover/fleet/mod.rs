@@ -1,21 +1,26 @@
 //! All endpoints of one client, and which of them are in. Pure: takes `now`, and says what has changed.
 //!
-//! `mod.rs` keeps what is known and moves it on; `member.rs` is one endpoint, `plan.rs` what follows for calls.
+//! `mod.rs` keeps what is known, `calls.rs` and `probes.rs` learn, `settle.rs` draws the conclusions, `plan.rs` says what
+//! follows for calls; `member.rs` is one endpoint.
 
+mod calls;
 mod member;
 mod plan;
+mod probes;
+mod settle;
 
 use std::time::Duration;
 
-pub(super) use self::plan::{Group, Plan, Seat};
+pub(super) use self::plan::{Group, Part, Plan, RolesPlan, Seat};
 use self::{
-    member::{Cold, Member, Out, Passive},
+    member::{Member, Passive},
     plan::groups,
 };
 use super::{
-    Cause, EndpointState, FailoverEvent, FailoverSettings, Meta,
-    check::{self, Checked},
-    probe::Report,
+    EndpointState, FailoverEvent, FailoverSettings, Meta, Need,
+    check::Checked,
+    probe::Role,
+    roles::{Fit, Primary, RoleEvent, Roles, Rules},
 };
 use crate::{rng::Rng, telemetry::Name};
 
@@ -31,6 +36,10 @@ pub(super) struct Fleet {
     pinned: Option<u32>,
     /// The first tier that gets calls.
     in_use: Option<u32>,
+    /// Which is the primary, if calls ask for it.
+    roles: Option<Roles>,
+    /// When something of it changes by the time alone.
+    roles_due: Option<Duration>,
     /// Whoever comes now joins others that are there.
     started: bool,
     events: Vec<FailoverEvent>,
@@ -71,9 +80,21 @@ pub(super) struct Trial {
 }
 
 impl Fleet {
-    pub(super) fn new(settings: FailoverSettings, rng: Rng) -> Self {
+    pub(super) fn new(settings: FailoverSettings, by_role: bool, rng: Rng) -> Self {
         let (members, events) = (Vec::new(), Vec::new());
-        Self { members, settings, rng, all_out: None, pinned: None, in_use: None, started: false, events }
+        let roles = by_role.then(|| Roles::new(rules(&settings)));
+        Self {
+            members,
+            settings,
+            rng,
+            all_out: None,
+            pinned: None,
+            in_use: None,
+            roles,
+            roles_due: None,
+            started: false,
+            events,
+        }
     }
 
     // ## Members
@@ -84,6 +105,7 @@ impl Fleet {
             member.comes_back(now);
         }
         self.members.push(member);
+        self.roles.iter_mut().for_each(|roles| roles.insert(id));
         // As they were given, in each tier.
         self.members.sort_by_key(|member| member.meta.tier);
         // Nobody has asked it yet.
@@ -134,6 +156,7 @@ impl Fleet {
 
     pub(super) fn remove(&mut self, id: u32, now: Duration) {
         self.members.retain(|member| member.id != id);
+        self.of_roles(|roles| roles.gone(id, now));
         self.settle(now);
     }
 
@@ -149,217 +172,55 @@ impl Fleet {
         self.members.iter().map(|member| (member.id, &member.meta, member.leaving))
     }
 
-    // ## What calls show
+    // ## Roles
 
-    /// So many calls in a row have failed there that it is to be ejected. Whether it was.
-    pub(super) fn failing(&mut self, id: u32, generation: u32, cause: Cause, now: Duration) -> bool {
-        self.advance(now);
-        let stale = |member: &&Member| member.generation == generation && member.passive == Passive::In;
-        let Some(member) = self.member(id).filter(stale) else { return false };
-        let opinion = matches!(cause, Cause::Errors(_) | Cause::SuccessRate(..) | Cause::FailurePercentage(_));
-        if opinion && member.admissible() && !self.may_be_spared(id, cause) {
-            return false;
-        }
-        self.eject(id, cause, now);
-        self.settle(now);
-        true
-    }
-
-    /// Whether an endpoint may be ejected for what it answers: never the last one, nor more than the share in the last
-    /// tier that there is.
-    fn may_be_spared(&self, id: u32, cause: Cause) -> bool {
-        let Some(member) = self.member(id) else { return false };
-        let tier = member.meta.tier;
-        let elsewhere = self.members.iter().any(|other| other.meta.tier != tier && other.admissible());
-        let statistics = !matches!(cause, Cause::Errors(_));
-        if elsewhere && !statistics {
-            return true;
-        }
-        let of_tier = || self.members.iter().filter(|other| other.meta.tier == tier && other.present());
-        let total = of_tier().count();
-        let out = 1 + of_tier().filter(|other| other.passive != Passive::In).count();
-        let left = of_tier().any(|other| other.id != id && other.admissible());
-        (left || elsewhere) && out as f64 <= self.settings.max_ejected * total as f64
-    }
-
-    /// So many calls in a row have failed, of all endpoints each.
-    pub(super) fn all_failing(&mut self, now: Duration) -> bool {
-        if self.all_out.is_some() {
-            return false;
-        }
-        self.all_are_out(true, now);
-        // What began before that says nothing of what comes after.
-        self.members.iter_mut().for_each(|member| member.generation = member.generation.wrapping_add(1));
-        self.settle(now);
-        true
-    }
-
-    /// Leave to try it, if it still waits for that.
-    pub(super) fn take_trial(&mut self, id: u32, now: Duration) -> Option<Trial> {
-        self.advance(now);
-        if let Some(out) = &mut self.all_out {
-            if !matches!(out.trial, AllOutTrial::Waiting(waiting) if waiting == id) {
-                return None;
-            }
-            out.trial = AllOutTrial::Trying { id, since: now };
-            out.trials = out.trials.saturating_add(1);
-            out.last = Some(id);
-        } else if !matches!(self.member(id)?.passive, Passive::Waiting { .. }) {
-            return None;
-        }
-        let member = self.member_mut(id)?;
-        if let Passive::Waiting { cause, .. } = member.passive {
-            member.passive = Passive::Trying { cause, since: now };
-        }
-        member.generation = member.generation.wrapping_add(1);
-        let (generation, key) = (member.generation, member.meta.key.clone());
-        self.events.push(FailoverEvent::EndpointProbing { key });
-        Some(Trial { id, generation })
-    }
-
-    pub(super) fn trial_ended(&mut self, trial: Trial, end: TrialEnd, now: Duration) {
-        let Trial { id, generation } = trial;
-        if self.generation(id) != Some(generation) {
-            return;
-        }
-        match (end, self.all_out) {
-            (TrialEnd::Passed, out) => {
-                if let Some(out) = out {
-                    self.answered_again(id, out, now);
-                }
-                self.back_in(id, now);
-            }
-            (TrialEnd::Failed, Some(out)) => {
-                let wait = self.settings.all_out.endless(out.trials, self.rng.unit());
-                self.all_out = Some(AllOut { trial: AllOutTrial::At(now.saturating_add(wait)), ..out });
-                if self.member(id).is_some_and(|member| member.passive != Passive::In) {
-                    self.eject(id, Cause::Trial, now);
-                }
-            }
-            (TrialEnd::Failed, None) => self.eject(id, Cause::Trial, now),
-            (TrialEnd::GivenBack, out) => {
-                let member = self.member_mut(id).expect("its generation is known");
-                member.generation = member.generation.wrapping_add(1);
-                if let Passive::Trying { cause, .. } = member.passive {
-                    member.passive = Passive::Waiting { cause, since: now };
-                }
-                self.all_out = out.map(|out| AllOut { trial: AllOutTrial::Waiting(id), ..out });
-            }
-        }
+    /// It has answered a call that it is not the primary.
+    pub(super) fn refused_role(&mut self, id: u32, now: Duration) {
+        self.of_roles(|roles| roles.refused_role(id, now));
         self.settle(now);
     }
 
-    fn answered_again(&mut self, id: u32, out: AllOut, now: Duration) {
-        self.all_out = None;
-        let key = self.member(id).expect("it was tried").meta.key.clone();
-        self.events.push(FailoverEvent::Recovered { key, after: now.saturating_sub(out.since) });
-    }
-
-    fn eject(&mut self, id: u32, cause: Cause, now: Duration) {
-        let unit = self.rng.unit();
-        let settings = self.settings.clone();
-        let member = self.member_mut(id).expect("it is there");
-        member.ejections = member.ejections_at(&settings, now).saturating_add(1);
-        let wait = settings.ejection.endless(member.ejections, unit);
-        let until = now.saturating_add(wait);
-        member.passive = Passive::Ejected { cause, until };
-        member.back = None;
-        member.generation = member.generation.wrapping_add(1);
-        member.checked.ejected();
-        let key = member.meta.key.clone();
-        self.events.push(FailoverEvent::EndpointEjected { key, cause, wait });
-    }
-
-    /// What calls had shown is over.
-    fn back_in(&mut self, id: u32, now: Duration) {
-        let member = self.member_mut(id).expect("it is there");
-        if member.passive != Passive::In {
-            member.passive = Passive::In;
-            member.comes_back(now);
-            member.generation = member.generation.wrapping_add(1);
-        }
-    }
-
-    // ## What probes show
-
-    /// The endpoints whose probe is due, each of them once.
-    pub(super) fn to_probe(&mut self, now: Duration) -> Vec<u32> {
-        let due = |member: &&mut Member| now >= member.asked_next && member.cold == Cold::Runs && !member.leaving;
-        let ask = |member: &mut Member| {
-            // Until there is a result.
-            member.asked_next = Duration::MAX;
-            member.id
-        };
-        self.members.iter_mut().filter(due).map(ask).collect()
-    }
-
-    /// When the next probe is due.
-    pub(super) fn next_probe(&self) -> Option<Duration> {
-        let awake = self.members.iter().filter(|member| member.cold == Cold::Runs && !member.leaving);
-        awake.map(|member| member.asked_next).min().filter(|next| *next < Duration::MAX)
-    }
-
-    /// A probe has ended, with what it said, or why it failed.
-    pub(super) fn probed(&mut self, id: u32, result: Result<Report, Name>, now: Duration) {
-        let (unit, check) = (self.rng.unit(), self.settings.check);
-        let Some(member) = self.member_mut(id) else { return };
-        let change = member.checked.result(result.is_ok(), &check, now);
-        match result {
-            Ok(report) => self.heard(id, report),
-            Err(why) => member.why = Some(why),
-        }
-        self.checked(id, change, now);
-        let member = self.member_mut(id).expect("it is there");
-        member.asked_next = member.checked.next(&check, now, unit);
-    }
-
-    /// What an endpoint says of itself.
-    fn heard(&mut self, id: u32, report: Report) {
-        let member = self.member_mut(id).expect("it is there");
-        member.weight = report.weight.filter(|weight| weight.is_finite() && *weight > 0.0);
-        member.maintenance = report.maintenance;
-        let before = std::mem::replace(&mut member.wants_drain, report.drain);
-        if report.drain && !before {
-            let key = member.meta.key.clone();
-            self.events.push(FailoverEvent::EndpointDraining { key });
-        }
-    }
-
-    /// What follows from a check.
-    fn checked(&mut self, id: u32, change: Option<check::Change>, now: Duration) {
-        let check = self.settings.check;
-        let member = self.member_mut(id).expect("it is there");
-        let on_trial = matches!(member.passive, Passive::Trying { .. });
-        if member.checked.lifts(&check) && member.passive != Passive::In && !on_trial {
-            member.passive = Passive::In;
-            member.comes_back(now);
-            member.generation = member.generation.wrapping_add(1);
-        }
-        match change {
-            Some(check::Change::Down) => {
-                member.generation = member.generation.wrapping_add(1);
-                let (key, why) = (member.meta.key.clone(), member.said());
-                self.events.push(FailoverEvent::EndpointDown { key, why });
-            }
-            Some(check::Change::Up) => {
-                if matches!(member.out, Some(Out::Since(_))) {
-                    member.comes_back(now);
-                }
-                // It answers again: what calls to it showed while all were out is over.
-                self.all_out = self.all_out.filter(|out| !out.by_failures);
-            }
-            None => {}
-        }
+    /// It has taken a call that needs the primary.
+    pub(super) fn served(&mut self, id: u32, began: Duration, now: Duration) {
+        self.of_roles(|roles| roles.served(id, began, now));
         self.settle(now);
     }
 
-    /// It has reported by itself.
-    pub(super) fn reported(&mut self, id: u32, report: Report, now: Duration) {
-        let check = self.settings.check;
-        let Some(member) = self.member_mut(id) else { return };
-        let change = member.checked.heartbeat(&check, now);
-        self.heard(id, report);
-        self.checked(id, change, now);
+    /// A call needs the primary, and none is known.
+    pub(super) fn missed(&mut self, now: Duration) {
+        self.roles.iter_mut().for_each(|roles| roles.missed(now));
+        self.settle(now);
+    }
+
+    pub(super) fn forget_epochs(&mut self, now: Duration) {
+        self.of_roles(|roles| roles.forget_epochs(now));
+        self.settle(now);
+    }
+
+    /// Tells what has been found out of roles.
+    fn of_roles(&mut self, learn: impl FnOnce(&mut Roles) -> Vec<RoleEvent>) {
+        let Some(roles) = &mut self.roles else { return };
+        for event in learn(roles) {
+            let key =
+                |id: u32| self.members.iter().find(|member| member.id == id).map(|member| member.meta.key.clone());
+            let event = match event {
+                RoleEvent::PrimaryChanged { from, to, epoch } => {
+                    FailoverEvent::PrimaryChanged { from: from.and_then(key), to: key(to), epoch }
+                }
+                RoleEvent::PrimaryUnknown { was } => {
+                    FailoverEvent::PrimaryChanged { from: key(was), to: None, epoch: None }
+                }
+                RoleEvent::Fenced { id, .. } => match key(id) {
+                    Some(key) => FailoverEvent::Fenced { key },
+                    None => continue,
+                },
+                RoleEvent::SplitBrain { ids } => {
+                    FailoverEvent::SplitBrain { keys: ids.into_iter().filter_map(key).collect() }
+                }
+                RoleEvent::SplitBrainOver => FailoverEvent::SplitBrainEnded,
+            };
+            self.events.push(event);
+        }
     }
 
     // ## By hand
@@ -382,6 +243,7 @@ impl Fleet {
     }
 
     pub(super) fn set_settings(&mut self, settings: FailoverSettings, now: Duration) {
+        self.roles.iter_mut().for_each(|roles| roles.rules = rules(&settings));
         self.settings = settings;
         self.settle(now);
     }
@@ -392,6 +254,9 @@ impl Fleet {
     pub(super) fn advance(&mut self, now: Duration) -> bool {
         let mut changed = false;
         let mut failed = Vec::new();
+        if let Some(roles) = &self.roles {
+            changed |= self.roles_due.is_some_and(|due| now >= due) || roles.due(now) != self.roles_due;
+        }
         for member in &mut self.members {
             match member.passive {
                 Passive::Ejected { cause, until } if now >= until => {
@@ -430,187 +295,60 @@ impl Fleet {
         changed
     }
 
-    /// What follows from a change.
-    fn settle(&mut self, now: Duration) {
-        self.note_ins_and_outs(now);
-        self.end_holds(now, |member| member.held_until.is_some_and(|until| now >= until));
-        let pin_lost = self.pinned.is_some_and(|id| self.member(id).is_none_or(|member| !member.admissible()));
-        if pin_lost {
-            self.pinned = None;
-        }
-        let any = self.members.iter().any(Member::admissible);
-        match (any, self.all_out) {
-            (false, None) if !self.members.is_empty() => self.all_are_out(false, now),
-            (true, Some(AllOut { by_failures: false, since, .. })) => {
-                self.all_out = None;
-                let key = self.members.iter().find(|member| member.admissible()).map(|member| member.meta.key.clone());
-                let after = now.saturating_sub(since);
-                self.events.extend(key.map(|key| FailoverEvent::Recovered { key, after }));
-            }
-            _ => {}
-        }
-        self.choose_trial(now);
-        self.note_tier(now);
-    }
-
-    /// Tells who has come and who has gone, and puts in hold who comes back to a tier that traffic has left.
-    fn note_ins_and_outs(&mut self, now: Duration) {
-        let in_use = self.in_use;
-        let hold = self.settings.failback.hold();
-        for index in 0..self.members.len() {
-            let member = &self.members[index];
-            match (member.admissible(), member.out) {
-                (true, Some(out)) => {
-                    let ready = |other: &Member| {
-                        other.meta.tier == member.meta.tier
-                            && other.out.is_none()
-                            && other.admissible()
-                            && !other.is_held()
-                    };
-                    let left = in_use.is_some_and(|tier| tier > member.meta.tier)
-                        && self.members.iter().any(|other| Some(other.meta.tier) == in_use && other.admissible())
-                        && !self.members.iter().any(ready);
-                    let unit = self.rng.unit();
-                    let member = &mut self.members[index];
-                    member.out = None;
-                    let after = match out {
-                        Out::New => None,
-                        Out::Since(since) => Some(now.saturating_sub(since)),
-                    };
-                    if left && out != Out::New && hold != Some(Duration::ZERO) {
-                        member.held_until = Some(match hold {
-                            Some(hold) => member.damping.recovered(now, hold, unit),
-                            None => Duration::MAX,
-                        });
-                    }
-                    let key = member.meta.key.clone();
-                    self.events.push(FailoverEvent::EndpointUp { key, after });
-                }
-                (false, None) => {
-                    let member = &mut self.members[index];
-                    member.out = Some(Out::Since(now));
-                    member.held_until = None;
-                    member.damping.lost(now);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn end_holds(&mut self, now: Duration, of: impl Fn(&Member) -> bool) {
-        for member in self.members.iter_mut().filter(|member| member.is_held() && of(member)) {
-            member.held_until = None;
-            // Slow start begins where it is used.
-            member.comes_back(now);
-            member.damping.returned(now);
-        }
-    }
-
-    fn all_are_out(&mut self, by_failures: bool, now: Duration) {
-        let wait = self.settings.all_out.endless(1, self.rng.unit());
-        let trial = AllOutTrial::At(now.saturating_add(wait));
-        self.all_out = Some(AllOut { since: now, by_failures, trials: 1, trial, last: None });
-        if self.members.iter().any(|member| member.out != Some(Out::New)) {
-            self.events.push(FailoverEvent::AllOut);
-        }
-    }
-
-    /// While all are out: whom the next trial is of. In turn, the most preferred first.
-    fn choose_trial(&mut self, now: Duration) {
-        let Some(out) = self.all_out else { return };
-        let due = match out.trial {
-            AllOutTrial::At(at) => now >= at,
-            AllOutTrial::Waiting(id) | AllOutTrial::Trying { id, .. } => !self.member(id).is_some_and(Member::present),
-        };
-        if !due {
-            return;
-        }
-        let of_last = out.last.and_then(|last| self.members.iter().position(|member| member.id == last));
-        let start = of_last.map_or(0, |last| last + 1);
-        let order = (start..self.members.len()).chain(0..start);
-        let next = order.map(|index| &self.members[index]).find(|member| member.present()).map(|member| member.id);
-        let trial = next.map_or(AllOutTrial::At(now), AllOutTrial::Waiting);
-        self.all_out = Some(AllOut { trial, ..out });
-    }
-
-    fn note_tier(&mut self, now: Duration) {
-        if self.all_out.is_some() {
-            self.change_tier(None);
-            return;
-        }
-        let plan = groups(&self.members, self.pinned, &self.settings);
-        let tier = plan.first().filter(|group| group.share > 0.0).map(|group| group.tier);
-        let lost = self.in_use.is_some_and(|used| {
-            !self.members.iter().any(|member| member.meta.tier == used && member.admissible() && !member.is_held())
-        });
-        if lost && self.settings.failback.ends_with_a_loss() && self.members.iter().any(Member::is_held) {
-            self.end_holds(now, |_| true);
-            return self.note_tier(now);
-        }
-        // What is used for want of anything else is in hold no longer.
-        let used: Vec<u32> =
-            plan.iter().filter(|group| group.share > 0.0).flat_map(|group| &group.seats).map(|seat| seat.id).collect();
-        self.end_holds(now, |member| used.contains(&member.id));
-        self.change_tier(tier);
-    }
-
-    fn change_tier(&mut self, to: Option<u32>) {
-        let from = std::mem::replace(&mut self.in_use, to);
-        if from == to {
-            return;
-        }
-        // The first tier that is used is no change.
-        self.events.push(FailoverEvent::TierChanged { from, to });
-        if let (Some(from), Some(tier)) = (from, to)
-            && tier < from
-        {
-            self.events.push(FailoverEvent::FailedBack { tier });
-        }
-    }
-
     // ## What follows
 
     pub(super) fn plan(&self, now: Duration) -> Plan {
-        let mut plan = Plan { all_out: self.all_out.is_some(), ..Plan::default() };
-        let mut due = |at: Duration| plan.due = Some(plan.due.map_or(at, |due: Duration| due.min(at)));
+        let mut plan =
+            Plan { all_out: self.all_out.is_some(), roles: RolesPlan::of(self.roles.as_ref(), now), ..Plan::default() };
+        let (mut due, mut next) = (self.roles_due, self.next_probe());
+        let sooner = |at: &mut Option<Duration>, than: Duration| *at = Some(at.map_or(than, |at| at.min(than)));
         for member in &self.members {
             match member.passive {
-                Passive::Ejected { until, .. } if self.all_out.is_none() => due(until),
-                Passive::Trying { since, .. } => due(since.saturating_add(self.settings.trial_timeout)),
+                Passive::Ejected { until, .. } if self.all_out.is_none() => {
+                    sooner(&mut due, until);
+                    sooner(&mut next, until);
+                }
+                Passive::Waiting { .. } if self.all_out.is_none() => sooner(&mut next, now),
+                Passive::Trying { since, .. } => {
+                    sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
+                    sooner(&mut next, now);
+                }
                 _ => {}
             }
-            member.held_until.filter(|until| *until < Duration::MAX).into_iter().for_each(&mut due);
-            member.checked.silent_at(&self.settings.check).into_iter().for_each(&mut due);
-            member.slow_since().into_iter().for_each(|since| due(since.saturating_add(self.settings.slow_start)));
+            let ends = member.held_until.filter(|until| *until < Duration::MAX);
+            let warm = member.slow_since().map(|since| since.saturating_add(self.settings.slow_start));
+            let silent = member.checked.silent_at(&self.settings.check);
+            [ends, warm, silent].into_iter().flatten().for_each(|at| sooner(&mut due, at));
         }
         match self.all_out.map(|out| out.trial) {
             None => {
-                plan.groups = groups(&self.members, self.pinned, &self.settings);
+                plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);
                 // Those of tiers that are not used wait until they are.
                 let used = self.in_use.unwrap_or(u32::MAX);
                 let wanted = self.members.iter().filter(|member| member.present() && member.meta.tier <= used);
                 let waiting = |member: &Member| match member.passive {
-                    Passive::Waiting { since, .. } => Some((member.id, since)),
+                    Passive::Waiting { since, .. } => Some((Seat::of(member, self.roles.as_ref(), now), since)),
                     _ => None,
                 };
                 plan.trials = wanted.filter_map(waiting).collect();
             }
             Some(AllOutTrial::Waiting(id)) => {
-                plan.trials = vec![(id, now)];
-                plan.next = Some(now);
+                let seat = self.member(id).map(|member| (Seat::of(member, self.roles.as_ref(), now), now));
+                plan.trials.extend(seat);
+                next = Some(now);
             }
             Some(AllOutTrial::At(at)) => {
-                let any = self.members.iter().any(Member::present);
-                if any {
-                    due(at);
+                if self.members.iter().any(Member::present) {
+                    sooner(&mut due, at);
+                    sooner(&mut next, at);
                 }
-                plan.next = [any.then_some(at), self.next_probe()].into_iter().flatten().min();
             }
             Some(AllOutTrial::Trying { since, .. }) => {
-                due(since.saturating_add(self.settings.trial_timeout));
-                plan.next = Some(now);
+                sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
+                next = Some(now);
             }
         }
+        (plan.due, plan.next) = (due, next);
         plan
     }
 
@@ -634,6 +372,26 @@ impl Fleet {
         })
     }
 
+    pub(super) fn primary(&self, now: Duration) -> Option<&Name> {
+        match self.roles.as_ref()?.primary(now) {
+            Primary::Known(id) => self.member(id).map(|member| &member.meta.key),
+            Primary::Unknown | Primary::Split => None,
+        }
+    }
+
+    pub(super) fn is_split(&self) -> bool {
+        self.roles.as_ref().is_some_and(Roles::is_split)
+    }
+
+    /// The part that an endpoint plays, as far as is known.
+    pub(super) fn role(&self, id: u32, now: Duration) -> Option<Role> {
+        let roles = self.roles.as_ref()?;
+        if roles.fit(id, Need::Primary, now) == Fit::Preferred {
+            return Some(Role::Primary);
+        }
+        roles.role(id)
+    }
+
     fn member(&self, id: u32) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
@@ -641,4 +399,10 @@ impl Fleet {
     fn member_mut(&mut self, id: u32) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
     }
+}
+
+fn rules(settings: &FailoverSettings) -> Rules {
+    // A probe that is late by two is still believed.
+    let max_age = settings.check.every.saturating_mul(3).saturating_add(settings.check.timeout);
+    Rules { max_age, refuse_writes_on_split: settings.refuse_writes_on_split_brain }
 }

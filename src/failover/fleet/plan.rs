@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     super::{
-        FailoverSettings,
+        FailoverSettings, Need,
+        roles::{Fit, Primary, Roles},
         tiers::{self, Panic, TierPolicy, TierState},
     },
     Member,
@@ -16,13 +17,36 @@ pub(in crate::failover) struct Plan {
     /// The most preferred first. Where several have a share, calls begin at one of them by chance.
     pub(in crate::failover) groups: Vec<Group>,
     /// Who is to be tried by one call, and since when.
-    pub(in crate::failover) trials: Vec<(u32, Duration)>,
+    pub(in crate::failover) trials: Vec<(Seat, Duration)>,
     /// Whether that is all there is: any call may try it, and the others wait.
     pub(in crate::failover) all_out: bool,
     /// When to look again, though nothing happens.
     pub(in crate::failover) due: Option<Duration>,
-    /// While nothing can be called: when something may be tried next.
+    /// Where nothing can be called: when something may be tried next.
     pub(in crate::failover) next: Option<Duration>,
+    pub(in crate::failover) roles: RolesPlan,
+}
+
+/// What calls need to know of roles.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::failover) struct RolesPlan {
+    pub(in crate::failover) primary: Option<u32>,
+    /// Two say that they are it, and then none is to be used.
+    pub(in crate::failover) split: bool,
+    /// It is not known, and searched for.
+    pub(in crate::failover) searching: bool,
+}
+
+impl RolesPlan {
+    pub(super) fn of(roles: Option<&Roles>, now: Duration) -> Self {
+        let Some(roles) = roles else { return Self::default() };
+        let searching = roles.searching(now);
+        match roles.primary(now) {
+            Primary::Known(id) => Self { primary: Some(id), ..Self::default() },
+            Primary::Unknown => Self { searching, ..Self::default() },
+            Primary::Split => Self { split: true, ..Self::default() },
+        }
+    }
 }
 
 /// Endpoints of equal preference.
@@ -41,6 +65,45 @@ pub(in crate::failover) struct Seat {
     pub(in crate::failover) weight: f64,
     /// Since when it is in slow start, if it is.
     pub(in crate::failover) slow_since: Option<Duration>,
+    pub(in crate::failover) part: Part,
+}
+
+/// Which needs it fits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::failover) struct Part {
+    primary: Fit,
+    replica: bool,
+    /// How far it lags behind, if that is known.
+    lag: Option<Duration>,
+}
+
+impl Part {
+    /// Where calls do not ask for roles.
+    const ANY: Self = Self { primary: Fit::Preferred, replica: true, lag: Some(Duration::ZERO) };
+
+    pub(in crate::failover) fn fits(&self, need: Need) -> Fit {
+        let preferred = |fits: bool, or: Fit| if fits { Fit::Preferred } else { or };
+        match need {
+            Need::Any => Fit::Preferred,
+            Need::Primary => self.primary,
+            Need::Replica => preferred(self.replica, Fit::No),
+            Need::ReplicaPreferred { max_lag } => {
+                let near = self.replica && self.lag.is_some_and(|lag| lag <= max_lag);
+                preferred(near, self.primary.min(Fit::Possible))
+            }
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn of(member: &Member, roles: Option<&Roles>, now: Duration) -> Self {
+        let part = roles.map_or(Part::ANY, |roles| Part {
+            primary: roles.fit(member.id, Need::Primary, now),
+            replica: roles.may_read(member.id, None, now),
+            lag: roles.lag(member.id, now),
+        });
+        Self { id: member.id, weight: member.full_weight(), slow_since: member.slow_since(), part }
+    }
 }
 
 /// The shares of tiers that are there, in order, and whether all of them are used for want of healthy ones.
@@ -64,7 +127,17 @@ pub(super) fn tier_shares(members: &[Member], settings: &FailoverSettings) -> (V
 }
 
 /// The groups, the most preferred first.
-pub(super) fn groups(members: &[Member], pinned: Option<u32>, settings: &FailoverSettings) -> Vec<Group> {
+pub(super) fn groups(
+    members: &[Member],
+    pinned: Option<u32>,
+    settings: &FailoverSettings,
+    roles: Option<&Roles>,
+    now: Duration,
+) -> Vec<Group> {
+    let group = |tier: u32, share: f64, members: &[&Member]| {
+        let seats = members.iter().map(|member| Seat::of(member, roles, now)).collect();
+        (!members.is_empty()).then_some(Group { tier, share, seats })
+    };
     let (numbers, shares, panic) = tier_shares(members, settings);
     let mut groups = Vec::new();
     let mut later = Vec::new();
@@ -75,7 +148,9 @@ pub(super) fn groups(members: &[Member], pinned: Option<u32>, settings: &Failove
         let ready = members.iter().filter(usable).any(|member| !member.is_held());
         let all = || members.iter().filter(usable);
         let used: Vec<&Member> = all().filter(|member| !ready || !member.is_held()).collect();
-        groups.extend(by_zone(tier, share, members, &used, settings).into_iter().flatten());
+        let ([ours, others], ours_take) = by_zone(tier, members, &used, settings);
+        groups.extend(group(tier, share * ours_take, &ours));
+        groups.extend(group(tier, share * (1.0 - ours_take), &others));
         // In hold next to others of their tier: when nothing else is left.
         let held: Vec<&Member> = all().filter(|member| ready && member.is_held()).collect();
         later.extend(group(tier, 0.0, &held));
@@ -90,23 +165,19 @@ pub(super) fn groups(members: &[Member], pinned: Option<u32>, settings: &Failove
     groups
 }
 
-/// A tier, or its endpoints in our zone and then the others. The zone takes as much as its healthy endpoints can.
-fn by_zone(
+/// The endpoints of a tier in our zone, the others, and how much the zone takes: as much as its healthy endpoints can.
+fn by_zone<'a>(
     tier: u32,
-    share: f64,
     members: &[Member],
-    used: &[&Member],
+    used: &[&'a Member],
     settings: &FailoverSettings,
-) -> [Option<Group>; 2] {
+) -> ([Vec<&'a Member>; 2], f64) {
     let near = |member: &Member| settings.zone.is_none() || member.meta.zone == settings.zone;
     let (ours, others): (Vec<&Member>, Vec<&Member>) = used.iter().partition(|member| near(member));
     let total = members.iter().filter(|member| member.meta.tier == tier && !member.leaving && near(member)).count();
-    let ours_take = if others.is_empty() {
-        1.0
-    } else {
-        (overprovision(settings.tiers) * ours.len() as f64 / total.max(1) as f64).min(1.0)
-    };
-    [group(tier, share * ours_take, &ours), group(tier, share * (1.0 - ours_take), &others)]
+    let can = (overprovision(settings.tiers) * ours.len() as f64 / total.max(1) as f64).min(1.0);
+    let take = if others.is_empty() { 1.0 } else { can };
+    ([ours, others], take)
 }
 
 fn overprovision(tiers: TierPolicy) -> f64 {
@@ -114,9 +185,4 @@ fn overprovision(tiers: TierPolicy) -> f64 {
         TierPolicy::Spillover { overprovision } => overprovision,
         TierPolicy::Strict { .. } => 1.4,
     }
-}
-
-fn group(tier: u32, share: f64, members: &[&Member]) -> Option<Group> {
-    let seat = |member: &&Member| Seat { id: member.id, weight: member.full_weight(), slow_since: member.slow_since() };
-    (!members.is_empty()).then(|| Group { tier, share, seats: members.iter().map(seat).collect() })
 }

@@ -1,0 +1,140 @@
+//! What calls show of endpoints: who is ejected, who is tried, and that all are out.
+
+use std::time::Duration;
+
+use super::{
+    super::{Cause, FailoverEvent},
+    AllOut, AllOutTrial, Fleet, Trial, TrialEnd,
+    member::{Member, Passive},
+};
+
+impl Fleet {
+    /// So many calls in a row have failed there that it is to be ejected. Whether it was.
+    pub(in crate::failover) fn failing(&mut self, id: u32, generation: u32, cause: Cause, now: Duration) -> bool {
+        self.advance(now);
+        let stale = |member: &&Member| member.generation == generation && member.passive == Passive::In;
+        let Some(member) = self.member(id).filter(stale) else { return false };
+        let opinion = matches!(cause, Cause::Errors(_) | Cause::SuccessRate(..) | Cause::FailurePercentage(_));
+        if opinion && member.admissible() && !self.may_be_spared(id, cause) {
+            return false;
+        }
+        self.eject(id, cause, now);
+        self.settle(now);
+        true
+    }
+
+    /// Whether an endpoint may be ejected for what it answers: never the last one, nor more than the share in the last
+    /// tier that there is.
+    fn may_be_spared(&self, id: u32, cause: Cause) -> bool {
+        let Some(member) = self.member(id) else { return false };
+        let tier = member.meta.tier;
+        let elsewhere = self.members.iter().any(|other| other.meta.tier != tier && other.admissible());
+        let statistics = !matches!(cause, Cause::Errors(_));
+        if elsewhere && !statistics {
+            return true;
+        }
+        let of_tier = || self.members.iter().filter(|other| other.meta.tier == tier && other.present());
+        let total = of_tier().count();
+        let out = 1 + of_tier().filter(|other| other.passive != Passive::In).count();
+        let left = of_tier().any(|other| other.id != id && other.admissible());
+        (left || elsewhere) && out as f64 <= self.settings.max_ejected * total as f64
+    }
+
+    /// So many calls in a row have failed, of all endpoints each.
+    pub(in crate::failover) fn all_failing(&mut self, now: Duration) -> bool {
+        if self.all_out.is_some() {
+            return false;
+        }
+        self.all_are_out(true, now);
+        // What began before that says nothing of what comes after.
+        self.members.iter_mut().for_each(|member| member.generation = member.generation.wrapping_add(1));
+        self.settle(now);
+        true
+    }
+
+    /// Leave to try it, if it still waits for that.
+    pub(in crate::failover) fn take_trial(&mut self, id: u32, now: Duration) -> Option<Trial> {
+        self.advance(now);
+        if let Some(out) = &mut self.all_out {
+            if !matches!(out.trial, AllOutTrial::Waiting(waiting) if waiting == id) {
+                return None;
+            }
+            out.trial = AllOutTrial::Trying { id, since: now };
+            out.trials = out.trials.saturating_add(1);
+            out.last = Some(id);
+        } else if !matches!(self.member(id)?.passive, Passive::Waiting { .. }) {
+            return None;
+        }
+        let member = self.member_mut(id)?;
+        if let Passive::Waiting { cause, .. } = member.passive {
+            member.passive = Passive::Trying { cause, since: now };
+        }
+        member.generation = member.generation.wrapping_add(1);
+        let (generation, key) = (member.generation, member.meta.key.clone());
+        self.events.push(FailoverEvent::EndpointProbing { key });
+        Some(Trial { id, generation })
+    }
+
+    pub(in crate::failover) fn trial_ended(&mut self, trial: Trial, end: TrialEnd, now: Duration) {
+        let Trial { id, generation } = trial;
+        if self.generation(id) != Some(generation) {
+            return;
+        }
+        match (end, self.all_out) {
+            (TrialEnd::Passed, out) => {
+                if let Some(out) = out {
+                    self.answered_again(id, out, now);
+                }
+                self.back_in(id, now);
+            }
+            (TrialEnd::Failed, Some(out)) => {
+                let wait = self.settings.all_out.endless(out.trials, self.rng.unit());
+                self.all_out = Some(AllOut { trial: AllOutTrial::At(now.saturating_add(wait)), ..out });
+                if self.member(id).is_some_and(|member| member.passive != Passive::In) {
+                    self.eject(id, Cause::Trial, now);
+                }
+            }
+            (TrialEnd::Failed, None) => self.eject(id, Cause::Trial, now),
+            (TrialEnd::GivenBack, out) => {
+                let member = self.member_mut(id).expect("its generation is known");
+                member.generation = member.generation.wrapping_add(1);
+                if let Passive::Trying { cause, .. } = member.passive {
+                    member.passive = Passive::Waiting { cause, since: now };
+                }
+                self.all_out = out.map(|out| AllOut { trial: AllOutTrial::Waiting(id), ..out });
+            }
+        }
+        self.settle(now);
+    }
+
+    fn answered_again(&mut self, id: u32, out: AllOut, now: Duration) {
+        self.all_out = None;
+        let key = self.member(id).expect("it was tried").meta.key.clone();
+        self.events.push(FailoverEvent::Recovered { key, after: now.saturating_sub(out.since) });
+    }
+
+    pub(super) fn eject(&mut self, id: u32, cause: Cause, now: Duration) {
+        let unit = self.rng.unit();
+        let settings = self.settings.clone();
+        let member = self.member_mut(id).expect("it is there");
+        member.ejections = member.ejections_at(&settings, now).saturating_add(1);
+        let wait = settings.ejection.endless(member.ejections, unit);
+        let until = now.saturating_add(wait);
+        member.passive = Passive::Ejected { cause, until };
+        member.back = None;
+        member.generation = member.generation.wrapping_add(1);
+        member.checked.ejected();
+        let key = member.meta.key.clone();
+        self.events.push(FailoverEvent::EndpointEjected { key, cause, wait });
+    }
+
+    /// What calls had shown is over.
+    pub(super) fn back_in(&mut self, id: u32, now: Duration) {
+        let member = self.member_mut(id).expect("it is there");
+        if member.passive != Passive::In {
+            member.passive = Passive::In;
+            member.comes_back(now);
+            member.generation = member.generation.wrapping_add(1);
+        }
+    }
+}
