@@ -121,7 +121,8 @@ async fn only_expected_statuses_pass() {
     let cases = [
         (health(), 200, None),
         (health(), 299, None),
-        (health(), 199 + 101, Some("status 300, expected 200..=299")),
+        (health(), 300, Some("status 300, expected 200..=299")),
+        (health(), 101, Some("status 101, expected 200..=299")),
         (health(), 503, Some("status 503, expected 200..=299")),
         (unauthorised.clone(), 204, None),
         (unauthorised.clone(), 401, None),
@@ -186,7 +187,7 @@ async fn a_head_that_comes_in_pieces_is_read_as_one() {
 #[tokio::test]
 async fn a_body_is_not_waited_for_and_does_not_reset_the_connection() {
     let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec();
-    answer.extend([b'x'; 30_000]);
+    answer.extend([b'x'; 8_000]);
     let server = Server::sends(answer).await;
     assert_eq!(ask(&health(), server.address).await, Ok(Report::new()));
     assert_eq!(server.served().await.1.expect("closed, not reset"), 0);
@@ -209,7 +210,7 @@ async fn a_probe_that_is_dropped_closes_its_connection() {
         tokio::task::yield_now().await;
     }
     drop(probing);
-    let (asked, closed) = served.await;
+    let (asked, closed) = timeout(Duration::from_secs(10), served).await.expect("closed");
     assert!(asked.starts_with("GET /health HTTP/1.1\r\n"));
     assert_eq!(closed.expect("closed, not reset"), 0);
 }

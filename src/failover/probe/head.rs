@@ -52,7 +52,7 @@ impl fmt::Debug for Head<'_> {
 pub(super) async fn exchange<R>(
     mut stream: TcpStream,
     request: &[u8],
-    judge: impl FnOnce(&Head<'_>) -> Result<R, Wrong>,
+    judge: impl Fn(&Head<'_>) -> Result<R, Wrong>,
 ) -> Result<R, Wrong> {
     stream.write_all(request).await.map_err(Wrong::Io)?;
     let mut answer = Vec::with_capacity(1024);
@@ -60,19 +60,11 @@ pub(super) async fn exchange<R>(
     loop {
         // What has been looked at already holds no end, but may hold the beginning of one.
         if let Some(end) = end(&answer, seen) {
-            let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-            let mut response = httparse::Response::new(&mut headers);
-            let parsed = response.parse(&answer[..end]).map_err(|error| Wrong::Malformed(error.to_string()))?;
-            let Some(status) = response.code.filter(|_| parsed.is_complete()) else {
-                return Err(Wrong::Malformed("it ends too soon".into()));
-            };
-            // "Continue", hints and the like: the answer is yet to come.
-            if (100..200).contains(&status) && status != 101 {
+            let Some(judged) = read(&answer[..end], &judge) else {
                 answer.drain(..end);
                 (seen, before) = (0, before + end);
                 continue;
-            }
-            let judged = judge(&Head { status, headers: response.headers });
+            };
             poll_fn(|cx| discard(&mut stream, cx)).await;
             return judged;
         }
@@ -87,6 +79,21 @@ pub(super) async fn exchange<R>(
             0 => return Err(Wrong::CutOff),
             _ => {}
         }
+    }
+}
+
+/// Judges a whole head. `None` for "continue", hints and the like: the answer is yet to come.
+fn read<R>(head: &[u8], judge: impl Fn(&Head<'_>) -> Result<R, Wrong>) -> Option<Result<R, Wrong>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = match response.parse(head) {
+        Ok(parsed) => parsed,
+        Err(error) => return Some(Err(Wrong::Malformed(error.to_string()))),
+    };
+    match response.code.filter(|_| parsed.is_complete()) {
+        None => Some(Err(Wrong::Malformed("it ends too soon".into()))),
+        Some(100 | 102..=199) => None,
+        Some(status) => Some(judge(&Head { status, headers: response.headers })),
     }
 }
 

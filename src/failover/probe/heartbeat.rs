@@ -270,7 +270,9 @@ mod tests {
         let heartbeats = Heartbeats::new();
         let (mut first, mut second) = (heartbeats.reports(), heartbeats.reports());
         heartbeats.beat("a", ());
+        assert_eq!(all(&mut second), [("a".into(), None)]);
         assert_eq!(all(&mut first), [("a".into(), None)]);
+        heartbeats.beat("a", ());
         drop(first);
         heartbeats.beat("b", ());
         assert_eq!(all(&mut second).len(), 2);
