@@ -4,14 +4,22 @@ use std::{net::SocketAddr, time::Duration};
 
 use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
 use steadfast::failover::members::{Dns, Membership};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    Members, addresses, at_once, next,
+    Members, Set, addresses, at_once,
     server::{Reply, Server, alias, record, service},
 };
 
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
+
 const HOST: &str = "db.internal";
+
+/// The next set.
+async fn next<F: FnMut(SocketAddr) -> SocketAddr + Send + 'static>(members: &mut Members<F>) -> Set {
+    timeout(LONG, crate::next(members)).await.expect("no set")
+}
 
 fn members(server: &Server) -> Members<impl FnMut(SocketAddr) -> SocketAddr + Send + 'static> {
     members_of(Dns::new(HOST, 5432), server)
@@ -32,7 +40,7 @@ where
     for _ in 0..questions {
         tokio::select! {
             set = next(members) => panic!("{set:?}"),
-            () = server.asked(kind) => {}
+            asked = timeout(LONG, server.asked(kind)) => asked.expect("nobody asks"),
         }
     }
 }
@@ -226,9 +234,12 @@ async fn nobody_is_asked_any_more_when_it_is_dropped() {
     members.look_again();
     drop(members);
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    while tasks() > 2 {
-        tokio::task::yield_now().await;
-    }
     // The name server's own are left.
+    let only_those = async {
+        while tasks() > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, only_those).await.expect("something is left");
     assert_eq!(tasks(), 2);
 }
