@@ -5,10 +5,11 @@ mod records;
 mod server;
 mod times;
 
-use std::{future::poll_fn, net::SocketAddr};
+use std::{future::poll_fn, net::SocketAddr, time::Duration};
 
 use futures::FutureExt;
 use steadfast::failover::members::{Change, DnsMembers, Membership};
+use tokio::time::timeout;
 
 /// The service of an address is the address here.
 type Members<F> = DnsMembers<SocketAddr, F>;
@@ -28,9 +29,10 @@ fn set(change: Option<Change<SocketAddr>>) -> Set {
         .collect()
 }
 
-/// The next set.
+/// The next set. Fails rather than wait for ever, on a paused clock too.
 async fn next<F: FnMut(SocketAddr) -> SocketAddr + Send + 'static>(members: &mut Members<F>) -> Set {
-    set(poll_fn(|cx| members.poll_change(cx)).await)
+    let next = poll_fn(|cx| members.poll_change(cx));
+    set(timeout(Duration::from_secs(3600), next).await.expect("no set"))
 }
 
 /// The next set, if there is one already.

@@ -1,17 +1,25 @@
 //! Over real sockets: what records come to.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, task::Poll, time::Duration};
 
 use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
 use steadfast::failover::members::{Dns, Membership};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    Members, addresses, at_once, next,
+    Members, Set, addresses, at_once,
     server::{Reply, Server, alias, record, service},
 };
 
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
+
 const HOST: &str = "db.internal";
+
+/// The next set.
+async fn next<F: FnMut(SocketAddr) -> SocketAddr + Send + 'static>(members: &mut Members<F>) -> Set {
+    timeout(LONG, crate::next(members)).await.expect("no set")
+}
 
 fn members(server: &Server) -> Members<impl FnMut(SocketAddr) -> SocketAddr + Send + 'static> {
     members_of(Dns::new(HOST, 5432), server)
@@ -32,9 +40,22 @@ where
     for _ in 0..questions {
         tokio::select! {
             set = next(members) => panic!("{set:?}"),
-            () = server.asked(kind) => {}
+            asked = timeout(LONG, server.asked(kind)) => asked.expect("nobody asks"),
         }
     }
+}
+
+/// Polls until a lookup has found nothing or failed; nothing may be published meanwhile.
+async fn quiet_until_failed<F>(members: &mut Members<F>)
+where
+    F: FnMut(SocketAddr) -> SocketAddr + Send + 'static,
+{
+    let failed = poll_fn(|cx| match members.poll_change(cx) {
+        Poll::Ready(change) => panic!("{change:?}"),
+        Poll::Pending if format!("{members:?}").contains("failures: 0") => Poll::Pending,
+        Poll::Pending => Poll::Ready(()),
+    });
+    timeout(LONG, failed).await.expect("no failure");
 }
 
 #[tokio::test]
@@ -98,12 +119,12 @@ async fn nxdomain_empty_answers_and_servfail_keep_what_was_known() {
         Reply::Code(ResponseCode::ServFail),
         Reply::Code(ResponseCode::Refused),
     ] {
-        let mut server = Server::start().await;
+        let server = Server::start().await;
         server.has(HOST, &["10.0.0.1"], 0);
         let mut members = members(&server);
         next(&mut members).await;
         server.fails(HOST, &reply);
-        quiet_until_asked(&mut members, &mut server, RecordType::A, 1).await;
+        quiet_until_failed(&mut members).await;
         server.has(HOST, &["10.0.0.2"], 0);
         assert_eq!(addresses(&next(&mut members).await), ["10.0.0.2:5432"], "{reply:?}");
     }
@@ -113,13 +134,13 @@ async fn nxdomain_empty_answers_and_servfail_keep_what_was_known() {
 async fn only_what_says_that_there_is_nothing_empties_the_set() {
     let fails = [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::NotImp];
     for code in fails.into_iter().chain([ResponseCode::NXDomain, ResponseCode::NoError]) {
-        let mut server = Server::start().await;
+        let server = Server::start().await;
         server.has(HOST, &["10.0.0.1"], 0);
         let mut members = members_of(Dns::new(HOST, 5432).keep(Duration::ZERO), &server);
         next(&mut members).await;
         server.fails(HOST, &Reply::Code(code));
         if fails.contains(&code) {
-            quiet_until_asked(&mut members, &mut server, RecordType::A, 1).await;
+            quiet_until_failed(&mut members).await;
             server.has(HOST, &["10.0.0.2"], 0);
             assert_eq!(addresses(&next(&mut members).await), ["10.0.0.2:5432"], "{code}");
         } else {
@@ -130,13 +151,13 @@ async fn only_what_says_that_there_is_nothing_empties_the_set() {
 
 #[tokio::test]
 async fn a_name_server_that_is_silent_has_failed_and_is_asked_again() {
-    let mut server = Server::start().await;
+    let server = Server::start().await;
     server.has(HOST, &["10.0.0.1"], 0);
     let dns = Dns::new(HOST, 5432).timeout(Duration::from_millis(100)).keep(Duration::ZERO);
     let mut members = members_of(dns, &server);
     next(&mut members).await;
     server.fails(HOST, &Reply::Silence);
-    quiet_until_asked(&mut members, &mut server, RecordType::AAAA, 1).await;
+    quiet_until_failed(&mut members).await;
     server.has(HOST, &["10.0.0.2"], 0);
     assert_eq!(addresses(&next(&mut members).await), ["10.0.0.2:5432"]);
 }
@@ -210,6 +231,8 @@ async fn a_service_at_the_root_is_none() {
     server.has("a.internal", &["10.0.0.1"], 60);
     let mut members = members_of(Dns::srv(SERVICE).keep(Duration::ZERO), &server);
     next(&mut members).await;
+    // Even if the root has an address.
+    server.has(".", &["10.0.0.9"], 60);
     server.says(SERVICE, RecordType::SRV, reply("."));
     assert_eq!(next(&mut members).await, []);
 }
@@ -226,9 +249,12 @@ async fn nobody_is_asked_any_more_when_it_is_dropped() {
     members.look_again();
     drop(members);
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    while tasks() > 2 {
-        tokio::task::yield_now().await;
-    }
     // The name server's own are left.
+    let only_those = async {
+        while tasks() > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, only_those).await.expect("something is left");
     assert_eq!(tasks(), 2);
 }

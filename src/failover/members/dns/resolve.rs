@@ -299,3 +299,6 @@ async fn both<T>(
     .await;
     (first, second)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,10 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
+    thread,
+    time::Duration,
 };
 
 use futures::FutureExt;
@@ -73,13 +76,14 @@ async fn who_waits_is_woken() {
 fn the_watch_is_not_locked_while_the_function_runs() {
     let (sender, receiver) = channel::channel(vec!["a"]);
     let sender = Arc::new(sender);
-    let sends = Arc::clone(&sender);
     let calls = Arc::new(AtomicUsize::new(0));
     let called = Arc::clone(&calls);
     let mut members = watch(receiver, move |set| {
-        // Would wait for ever for the lock that this thread holds.
         if called.fetch_add(1, Ordering::Relaxed) == 0 {
-            sends.send(vec!["b"]).unwrap();
+            let (sends, (done, is_done)) = (Arc::clone(&sender), mpsc::channel());
+            // Would wait for the lock until this returns.
+            thread::spawn(move || done.send(sends.send(vec!["b"]).is_ok()));
+            assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(true));
         }
         keys(set)
     });
