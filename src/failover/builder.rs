@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     Affinity, Anywhere, ByAffinity, ByNeed, Endpoint, Failover, FailoverHandle, FailoverSettings, Meta, Need,
+    endpoint::Source,
     members::{Membership, wrapped},
     probe::{Heartbeats, Probe},
     shared::Shared,
@@ -206,6 +207,9 @@ impl<S> Base<S> {
         )?;
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             endpoint.meta.check(&check)?;
+            if let Source::Cold(cold) = &endpoint.source {
+                cold.check(&check)?;
+            }
             let key = endpoint.meta.key();
             let twice = self.endpoints[..index].iter().any(|other| other.meta.key() == key);
             check.that(!twice, "endpoint.key", key, "each key once")?;

@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+use super::{Cold, cold::ColdRules};
 use crate::{BoxError, telemetry::Name};
 
 /// What is known of an endpoint.
@@ -59,6 +60,17 @@ pub(super) enum Source<S> {
     Ready(S),
     /// It is made on first use.
     Make(Arc<dyn Fn() -> Making<S> + Send + Sync>),
+    /// It does not run yet.
+    Cold(Cold<S>),
+}
+
+impl<S> Source<S> {
+    pub(super) fn cold_rules(&self) -> Option<ColdRules> {
+        match self {
+            Self::Cold(cold) => Some(cold.rules.clone()),
+            Self::Ready(_) | Self::Make(_) => None,
+        }
+    }
 }
 
 impl<S> Endpoint<S> {
@@ -80,6 +92,11 @@ impl<S> Endpoint<S> {
             Box::pin(async move { service.await.map_err(Into::into) })
         };
         Self { meta: Meta::new(key.into()), source: Source::Make(Arc::new(make)) }
+    }
+
+    /// An endpoint that does not run yet; give it a tier of its own, after the others.
+    pub fn cold(key: impl Into<Name>, cold: Cold<S>) -> Self {
+        Self { meta: Meta::new(key.into()), source: Source::Cold(cold) }
     }
 
     /// Its tier. Default: 0, which is preferred.
@@ -126,6 +143,7 @@ impl<S> Endpoint<S> {
                     Box::pin(async move { made.await.map(|service| wrap(&meta, service)) })
                 }))
             }
+            Source::Cold(cold) => Source::Cold(cold.wrapped(wrap, &self.meta)),
         };
         Endpoint { meta: self.meta, source }
     }

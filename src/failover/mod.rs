@@ -6,6 +6,7 @@ mod balance;
 mod builder;
 mod call;
 mod check;
+mod cold;
 mod elsewhere;
 mod endpoint;
 mod event;
@@ -32,6 +33,7 @@ pub use self::{
     balance::{Affinity, Balance},
     builder::FailoverBuilder,
     check::Check,
+    cold::Cold,
     endpoint::{Endpoint, Meta},
     event::{Cause, FailoverEvent},
     failback::Failback,

@@ -22,6 +22,7 @@ use super::{
     fleet::Fleet,
     load::Load,
     members::Change,
+    outlier,
     probe::Report,
     task::{Desk, Parts, Seat},
     view::{Slot, View},
@@ -84,13 +85,38 @@ pub(super) struct Control<S> {
     pub(super) fleet: Fleet,
     /// In the order of their numbers.
     pub(super) slots: Vec<Arc<Slot<S>>>,
+    /// How calls had ended when that was judged last.
+    judged: Vec<outlier::Counts>,
 }
 
 impl<S> Control<S> {
+    /// Statistics, when they are due.
+    fn judge(&mut self, now: Duration) {
+        if self.fleet.judges_at().is_none_or(|at| now < at) {
+            return;
+        }
+        let counts = |slot: &Arc<Slot<S>>| {
+            let (successes, local) = (slot.counts.successes.load(Relaxed), slot.counts.local.load(Relaxed));
+            let remote = slot.counts.failures.load(Relaxed).saturating_sub(local);
+            outlier::Counts { id: slot.id, successes, local, remote }
+        };
+        let ended: Vec<outlier::Counts> = self.slots.iter().map(counts).collect();
+        let before = std::mem::replace(&mut self.judged, ended.clone());
+        let since = ended.into_iter().map(|mut counts| {
+            if let Some(before) = before.iter().find(|before| before.id == counts.id) {
+                counts.successes -= before.successes;
+                counts.local = counts.local.saturating_sub(before.local);
+                counts.remote = counts.remote.saturating_sub(before.remote);
+            }
+            counts
+        });
+        self.fleet.judge(&since.collect::<Vec<_>>(), now);
+    }
+
     fn join(&mut self, endpoint: Endpoint<S>, checked: Checked, now: Duration) {
         let Endpoint { meta, source } = endpoint;
         let slot = Slot::new(number(), meta.key.clone(), source);
-        self.fleet.insert(slot.id, meta, checked, false, now);
+        self.fleet.insert(slot.id, meta, checked, slot.source.cold_rules(), now);
         let at = self.slots.partition_point(|other| other.id < slot.id);
         self.slots.insert(at, Arc::new(slot));
     }
@@ -150,7 +176,7 @@ impl<S> Shared<S> {
         let makes = endpoints.iter().any(|endpoint| !matches!(endpoint.source, Source::Ready(_)));
         for Endpoint { meta, source } in endpoints {
             let slot = Slot::new(number(), meta.key.clone(), source);
-            fleet.insert(slot.id, meta, parts.checked(now), false, now);
+            fleet.insert(slot.id, meta, parts.checked(now), slot.source.cold_rules(), now);
             slots.push(Arc::new(slot));
         }
         fleet.start();
@@ -161,7 +187,7 @@ impl<S> Shared<S> {
             settings: Live::new(settings),
             budget,
             view: ArcSwap::from_pointee(View::empty()),
-            control: Mutex::new(Control { fleet, slots }),
+            control: Mutex::new(Control { fleet, slots, judged: Vec::new() }),
             events: Emitter::new(),
             changed: Arc::default(),
             turn: AtomicU64::new(seed),
@@ -223,6 +249,28 @@ impl<S> Shared<S> {
         });
     }
 
+    /// A cold standby that is to be started.
+    pub(super) fn to_start(&self) -> Option<u32> {
+        if self.cold_is_due() { self.act(|control, now| control.fleet.to_start(now)) } else { None }
+    }
+
+    /// Those that are to be stopped.
+    pub(super) fn to_stop(&self) -> Vec<u32> {
+        if self.cold_is_due() { self.act(|control, now| control.fleet.to_stop(now)) } else { Vec::new() }
+    }
+
+    fn cold_is_due(&self) -> bool {
+        let now = self.clock.now();
+        self.control.lock().fleet.cold_due().any(|due| now >= due)
+    }
+
+    /// A cold standby runs, or could not be started.
+    pub(super) fn started(&self, id: u32, result: Result<S, Name>, checked: impl FnOnce(Duration) -> Checked) {
+        let Some(slot) = self.slot(id) else { return };
+        let result = result.map(|service| slot.made.store(Some(Arc::new(service))));
+        self.act(|control, now| control.fleet.started(id, result.map(|()| checked(now)), now));
+    }
+
     /// A service has been made, or could not be.
     pub(super) fn made(&self, id: u32, service: Option<S>) {
         if let Some(slot) = self.slot(id) {
@@ -269,10 +317,10 @@ impl<S> Shared<S> {
     pub(super) fn act<T>(&self, act: impl FnOnce(&mut Control<S>, Duration) -> T) -> T {
         let now = self.clock.now();
         let mut control = self.control.lock();
-        let next_probe = control.fleet.next_probe();
+        let before = [control.fleet.next_probe(), self.view.load().due].into_iter().flatten().min();
+        control.judge(now);
         control.fleet.advance(now);
         let value = act(&mut control, now);
-        let sooner = control.fleet.next_probe().is_some_and(|next| next_probe.is_none_or(|before| next < before));
         for slot in &control.slots {
             let generation = control.fleet.generation(slot.id).unwrap_or(u32::MAX);
             if slot.generation.swap(generation, Relaxed) != generation {
@@ -281,6 +329,8 @@ impl<S> Shared<S> {
             }
         }
         let view = View::of(control.fleet.plan(now), &self.settings.get(), &control.slots);
+        let next = [control.fleet.next_probe(), view.due].into_iter().flatten().min();
+        let sooner = next.is_some_and(|next| before.is_none_or(|before| next < before));
         let events = control.fleet.take_events();
         // Under the lock, or an older view might replace a newer one.
         let before = self.view.swap(Arc::new(view));

@@ -131,6 +131,17 @@ impl<S> Drop for Borrowed<S> {
 enum Done<S> {
     Probed(u32, Result<Report, Name>),
     Made(u32, Result<S, BoxError>),
+    Started(u32, Result<S, Name>),
+    Stopped,
+}
+
+/// What a job is about: one that panics cannot say so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Probed,
+    Made,
+    Started,
+    Stopped,
 }
 
 /// What has happened.
@@ -146,8 +157,8 @@ const AT_LEAST: Duration = Duration::from_secs(3600);
 
 async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Arc<Desk>, mut parts: Borrowed<S>) {
     let mut jobs: JoinSet<Done<S>> = JoinSet::new();
-    // Which endpoint a job is for, and whether it is a probe: one that panics cannot say so itself.
-    let mut about: Vec<(Id, u32, bool)> = Vec::new();
+    // Which endpoint a job is for.
+    let mut about: Vec<(Id, u32, About)> = Vec::new();
     let mut making: HashSet<u32> = HashSet::new();
     loop {
         let Some(shared_now) = shared.upgrade() else { return };
@@ -166,7 +177,7 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
                     let made = within(limit, made).await;
                     Done::Made(id, made.unwrap_or_else(|| Err(format!("not made within {limit:?}").into())))
                 });
-                about.push((job.id(), id, false));
+                about.push((job.id(), id, About::Made));
             }
         }
         if let Some(probe) = &parts.probe {
@@ -182,7 +193,37 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
                     };
                     Done::Probed(id, result)
                 });
-                about.push((job.id(), id, true));
+                about.push((job.id(), id, About::Probed));
+            }
+        }
+        if let Some(id) = shared_now.to_start()
+            && let Some(slot) = shared_now.slot(id)
+            && let Source::Cold(cold) = &slot.source
+        {
+            let (starts, limit) = (cold.begin(), cold.rules.deadline);
+            let job = jobs.spawn(async move {
+                Done::Started(
+                    id,
+                    match within(limit, starts).await {
+                        Some(started) => started.map_err(|error| Name::from(error.to_string())),
+                        None => Err(Name::from(format!("not started within {limit:?}"))),
+                    },
+                )
+            });
+            about.push((job.id(), id, About::Started));
+        }
+        for id in shared_now.to_stop() {
+            let Some(slot) = shared_now.slot(id) else { continue };
+            slot.made.store(None);
+            if let Source::Cold(cold) = &slot.source
+                && let Some(stop) = cold.stop.clone()
+            {
+                let limit = cold.rules.deadline;
+                let job = jobs.spawn(async move {
+                    let _ = within(limit, stop()).await;
+                    Done::Stopped
+                });
+                about.push((job.id(), id, About::Stopped));
             }
         }
         let next = shared_now.next_of_task().map(|next| shared_now.clock.instant(next));
@@ -215,15 +256,20 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
                     Err(error) => error.id(),
                 };
                 let at = about.iter().position(|(id, ..)| *id == job).expect("each job is noted");
-                let (_, endpoint, is_probe) = about.swap_remove(at);
-                if !is_probe {
-                    making.remove(&endpoint);
+                let (_, id, about) = about.swap_remove(at);
+                if about == About::Made {
+                    making.remove(&id);
                 }
-                match done {
-                    Ok((_, Done::Probed(id, result))) => shared_now.probed(id, result),
-                    Ok((_, Done::Made(id, made))) => shared_now.made(id, made.ok()),
-                    Err(_) if is_probe => shared_now.probed(endpoint, Err(Name::from_static("the probe panicked"))),
-                    Err(_) => shared_now.made(endpoint, None),
+                match (done.map(|(_, done)| done), about) {
+                    (Ok(Done::Probed(id, result)), _) => shared_now.probed(id, result),
+                    (Ok(Done::Made(id, made)), _) => shared_now.made(id, made.ok()),
+                    (Ok(Done::Started(id, started)), _) => shared_now.started(id, started, |now| parts.checked(now)),
+                    (Err(_), About::Probed) => shared_now.probed(id, Err(Name::from_static("the probe panicked"))),
+                    (Err(_), About::Made) => shared_now.made(id, None),
+                    (Err(_), About::Started) => {
+                        shared_now.started(id, Err(Name::from_static("its start panicked")), |now| parts.checked(now));
+                    }
+                    (Ok(Done::Stopped), _) | (Err(_), About::Stopped) => {}
                 }
             }
         }
@@ -256,7 +302,7 @@ fn ask<S: Clone + 'static>(
 ) -> Pin<Box<dyn Future<Output = Result<Report, BoxError>> + Send>> {
     let service = match &slot.source {
         Source::Ready(service) => Some(service.clone()),
-        Source::Make(_) => slot.made.load_full().map(|service| (*service).clone()),
+        Source::Make(_) | Source::Cold(_) => slot.made.load_full().map(|service| (*service).clone()),
     };
     probe.probe(meta, service)
 }

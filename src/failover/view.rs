@@ -72,7 +72,9 @@ impl<S> Slot<S> {
 
     /// Its service is made anew for the next call, if it is one that is made.
     pub(super) fn give_up(&self) {
-        self.made.store(None);
+        if matches!(self.source, Source::Make(_)) {
+            self.made.store(None);
+        }
     }
 
     /// Nothing has failed of late.

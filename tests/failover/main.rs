@@ -3,4 +3,6 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 mod basics;
+mod cold;
+mod statistics;
 mod support;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{Cause, FailoverEvent},
+    super::{Cause, FailoverEvent, outlier::cap},
     AllOut, AllOutTrial, Fleet, Trial, TrialEnd,
     member::{Member, Passive},
 };
@@ -14,8 +14,7 @@ impl Fleet {
         self.advance(now);
         let stale = |member: &&Member| member.generation == generation && member.passive == Passive::In;
         let Some(member) = self.member(id).filter(stale) else { return false };
-        let opinion = matches!(cause, Cause::Errors(_) | Cause::SuccessRate(..) | Cause::FailurePercentage(_));
-        if opinion && member.admissible() && !self.may_be_spared(id, cause) {
+        if matches!(cause, Cause::Errors(_)) && member.admissible() && !self.may_be_spared(id) {
             return false;
         }
         self.eject(id, cause, now);
@@ -23,21 +22,17 @@ impl Fleet {
         true
     }
 
-    /// Whether an endpoint may be ejected for what it answers: never the last one, nor more than the share in the last
-    /// tier that there is.
-    fn may_be_spared(&self, id: u32, cause: Cause) -> bool {
+    /// Whether an endpoint may be ejected for what it answers: if calls have another tier to go to; else never the last one,
+    /// nor more than the share.
+    fn may_be_spared(&self, id: u32) -> bool {
         let Some(member) = self.member(id) else { return false };
         let tier = member.meta.tier;
-        let elsewhere = self.members.iter().any(|other| other.meta.tier != tier && other.admissible());
-        let statistics = !matches!(cause, Cause::Errors(_));
-        if elsewhere && !statistics {
+        if self.members.iter().any(|other| other.meta.tier != tier && other.admissible()) {
             return true;
         }
         let of_tier = || self.members.iter().filter(|other| other.meta.tier == tier && other.present());
-        let total = of_tier().count();
-        let out = 1 + of_tier().filter(|other| other.passive != Passive::In).count();
-        let left = of_tier().any(|other| other.id != id && other.admissible());
-        (left || elsewhere) && out as f64 <= self.settings.max_ejected * total as f64
+        let out = of_tier().filter(|other| other.passive != Passive::In).count();
+        cap(out as u32, of_tier().count() as u32, self.settings.max_ejected)
     }
 
     /// So many calls in a row have failed, of all endpoints each.
@@ -113,12 +108,17 @@ impl Fleet {
         self.events.push(FailoverEvent::Recovered { key, after: now.saturating_sub(out.since) });
     }
 
-    pub(super) fn eject(&mut self, id: u32, cause: Cause, now: Duration) {
+    fn eject(&mut self, id: u32, cause: Cause, now: Duration) {
         let unit = self.rng.unit();
         let settings = self.settings.clone();
         let member = self.member_mut(id).expect("it is there");
         member.ejections = member.ejections_at(&settings, now).saturating_add(1);
         let wait = settings.ejection.endless(member.ejections, unit);
+        self.eject_for(id, cause, wait, now);
+    }
+
+    pub(super) fn eject_for(&mut self, id: u32, cause: Cause, wait: Duration, now: Duration) {
+        let member = self.member_mut(id).expect("it is there");
         let until = now.saturating_add(wait);
         member.passive = Passive::Ejected { cause, until };
         member.back = None;

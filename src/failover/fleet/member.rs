@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::super::{
     Cause, EndpointState, FailoverSettings, Meta,
     check::Checked,
+    cold::ColdRules,
     failback::{Damping, slow_start},
+    outlier::Ejections,
 };
 use crate::telemetry::Name;
 
@@ -42,6 +44,13 @@ pub(super) struct Member {
     pub(super) maintenance: bool,
     pub(super) weight: Option<f64>,
     pub(super) cold: Cold,
+    pub(super) cold_rules: Option<ColdRules>,
+    /// Since when it runs for nothing.
+    pub(super) unused_since: Option<Duration>,
+    /// Another one has been promoted in its place.
+    pub(super) fenced: bool,
+    /// How often it has stood out of late.
+    pub(super) outlier: Ejections,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,9 +97,8 @@ pub(super) enum Cold {
 }
 
 impl Member {
-    pub(super) fn new(id: u32, meta: Meta, checked: Checked, cold: bool, now: Duration) -> Self {
+    pub(super) fn new(id: u32, meta: Meta, checked: Checked, now: Duration) -> Self {
         let asked_next = if checked.is_probed() { now } else { Duration::MAX };
-        let cold = if cold { Cold::Asleep { until: Duration::ZERO, failures: 0 } } else { Cold::Runs };
         Self {
             id,
             meta,
@@ -111,7 +119,11 @@ impl Member {
             wants_drain: false,
             maintenance: false,
             weight: None,
-            cold,
+            cold: Cold::Runs,
+            cold_rules: None,
+            unused_since: None,
+            fenced: false,
+            outlier: Ejections::default(),
         }
     }
 
@@ -119,7 +131,12 @@ impl Member {
     pub(super) fn present(&self) -> bool {
         self.checked.up() == Some(true)
             && self.cold == Cold::Runs
-            && !(self.draining || self.leaving || self.wants_drain || self.maintenance)
+            && !(self.is_leaving() || self.maintenance || self.fenced)
+    }
+
+    /// It gets no new calls, on purpose.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.draining || self.leaving || self.wants_drain
     }
 
     /// Whether it can be called.
@@ -157,7 +174,8 @@ impl Member {
         match (&self.cold, &self.passive) {
             (Cold::Asleep { .. }, _) => EndpointState::Cold,
             (Cold::Starting { .. }, _) => EndpointState::Starting,
-            _ if self.draining || self.leaving || self.wants_drain => EndpointState::Draining,
+            _ if self.is_leaving() => EndpointState::Draining,
+            _ if self.fenced => EndpointState::Fenced,
             _ if self.maintenance => EndpointState::Maintenance,
             _ if self.checked.up() == Some(false) => EndpointState::Down(self.said()),
             _ if self.checked.up().is_none() => EndpointState::Unproven,

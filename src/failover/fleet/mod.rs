@@ -4,10 +4,12 @@
 //! follows for calls; `member.rs` is one endpoint.
 
 mod calls;
+mod cold;
 mod member;
 mod plan;
 mod probes;
 mod settle;
+mod statistics;
 
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use self::{
 use super::{
     EndpointState, FailoverEvent, FailoverSettings, Meta, Need,
     check::Checked,
+    cold::ColdRules,
     probe::Role,
     roles::{Fit, Primary, RoleEvent, Roles, Rules},
 };
@@ -42,6 +45,8 @@ pub(super) struct Fleet {
     roles_due: Option<Duration>,
     /// Whoever comes now joins others that are there.
     started: bool,
+    /// When statistics were judged last.
+    judged: Duration,
     events: Vec<FailoverEvent>,
 }
 
@@ -93,14 +98,16 @@ impl Fleet {
             roles,
             roles_due: None,
             started: false,
+            judged: Duration::ZERO,
             events,
         }
     }
 
     // ## Members
 
-    pub(super) fn insert(&mut self, id: u32, meta: Meta, checked: Checked, cold: bool, now: Duration) {
-        let mut member = Member::new(id, meta, checked, cold, now);
+    pub(super) fn insert(&mut self, id: u32, meta: Meta, checked: Checked, cold: Option<ColdRules>, now: Duration) {
+        let mut member = Member::new(id, meta, checked, now);
+        member.set_cold(cold);
         if self.started {
             member.comes_back(now);
         }
@@ -238,6 +245,8 @@ impl Fleet {
     /// Nothing is by hand any more, and nothing in hold.
     pub(super) fn fail_back(&mut self, now: Duration) {
         self.pinned = None;
+        self.members.iter_mut().for_each(|member| member.fenced = false);
+        self.settle(now);
         self.end_holds(now, |_| true);
         self.settle(now);
     }
@@ -320,6 +329,7 @@ impl Fleet {
             let silent = member.checked.silent_at(&self.settings.check);
             [ends, warm, silent].into_iter().flatten().for_each(|at| sooner(&mut due, at));
         }
+        self.cold_due().chain(self.judges_at()).for_each(|at| sooner(&mut due, at));
         match self.all_out.map(|out| out.trial) {
             None => {
                 plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);

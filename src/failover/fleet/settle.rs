@@ -32,6 +32,7 @@ impl Fleet {
         }
         self.choose_trial(now);
         self.note_tier(now);
+        self.note_unused(now);
     }
 
     /// Who is out is no primary; and while none is known, all are asked at once.

@@ -1,0 +1,117 @@
+//! Cold standbys: when one is to be started, and when it may sleep again.
+
+use std::time::Duration;
+
+use super::{
+    super::{FailoverEvent, check::Checked, cold::ColdRules},
+    Fleet,
+    member::{Cold, Member},
+};
+use crate::telemetry::Name;
+
+impl Fleet {
+    /// The cold standby that is to be started now, if one is: once, one at a time, and not before nothing else has been
+    /// there for as long as it says.
+    pub(in crate::failover) fn to_start(&mut self, now: Duration) -> Option<u32> {
+        if self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. })) {
+            return None;
+        }
+        let at = self.starts_at()?;
+        let member = self.members.iter_mut().find(|member| now >= at && member.could_start(now))?;
+        let Cold::Asleep { failures, .. } = member.cold else { return None };
+        member.cold = Cold::Starting { since: now, failures };
+        let id = member.id;
+        self.settle(now);
+        Some(id)
+    }
+
+    /// When the next start is due.
+    pub(super) fn starts_at(&self) -> Option<Duration> {
+        let since = self.all_out?.since;
+        let starting = self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. }));
+        let at = |member: &Member| {
+            let rules = member.cold_rules.as_ref()?;
+            let Cold::Asleep { until, .. } = member.cold else { return None };
+            (!member.is_leaving()).then(|| since.saturating_add(rules.after).max(until))
+        };
+        self.members.iter().filter(|_| !starting).filter_map(at).min()
+    }
+
+    /// It runs, or could not be started.
+    pub(in crate::failover) fn started(&mut self, id: u32, result: Result<Checked, Name>, now: Duration) {
+        let unit = self.rng.unit();
+        let Some(member) = self.member_mut(id) else { return };
+        let (Cold::Starting { since, failures }, Some(rules)) = (member.cold, member.cold_rules.clone()) else {
+            return;
+        };
+        let (key, tier) = (member.meta.key.clone(), member.meta.tier);
+        match result {
+            Ok(checked) => {
+                member.cold = Cold::Runs;
+                member.asked_next = if checked.is_probed() { now } else { Duration::MAX };
+                member.checked = checked;
+                member.unused_since = None;
+                if rules.promotes {
+                    let before = self.members.iter_mut().filter(|member| member.meta.tier < tier);
+                    before.for_each(|member| member.fenced = true);
+                }
+                self.events.push(FailoverEvent::Activated { key, took: now.saturating_sub(since) });
+            }
+            Err(why) => {
+                let failures = failures.saturating_add(1);
+                let until = now.saturating_add(rules.retry.endless(failures, unit));
+                member.cold = Cold::Asleep { until, failures };
+                self.events.push(FailoverEvent::ActivationFailed { key, why });
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The cold standbys that run and have not been used for as long as they say: they are cold from now on.
+    pub(in crate::failover) fn to_stop(&mut self, now: Duration) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for member in &mut self.members {
+            if member.stops_at().is_some_and(|at| now >= at) {
+                member.cold = Cold::Asleep { until: now, failures: 0 };
+                member.unused_since = None;
+                ids.push(member.id);
+            }
+        }
+        if !ids.is_empty() {
+            self.settle(now);
+        }
+        ids
+    }
+
+    /// Since when those that were started are no longer used.
+    pub(super) fn note_unused(&mut self, now: Duration) {
+        let in_use = self.in_use;
+        for member in self.members.iter_mut().filter(|member| member.cold_rules.is_some()) {
+            let unused = member.cold == Cold::Runs && in_use.is_some_and(|tier| tier < member.meta.tier);
+            member.unused_since = if unused { member.unused_since.or(Some(now)) } else { None };
+        }
+    }
+
+    /// When something of it is due.
+    pub(in crate::failover) fn cold_due(&self) -> impl Iterator<Item = Duration> {
+        self.starts_at().into_iter().chain(self.members.iter().filter_map(Member::stops_at))
+    }
+}
+
+impl Member {
+    pub(super) fn set_cold(&mut self, rules: Option<ColdRules>) {
+        if rules.is_some() {
+            self.cold = Cold::Asleep { until: Duration::ZERO, failures: 0 };
+        }
+        self.cold_rules = rules;
+    }
+
+    fn could_start(&self, now: Duration) -> bool {
+        matches!(self.cold, Cold::Asleep { until, .. } if now >= until) && !self.is_leaving()
+    }
+
+    fn stops_at(&self) -> Option<Duration> {
+        let idle = self.cold_rules.as_ref()?.idle?;
+        Some(self.unused_since?.saturating_add(idle))
+    }
+}
