@@ -245,6 +245,7 @@ impl Checked {
     }
 
     /// How many passes there were since the last failure.
+    #[cfg(test)]
     pub(super) fn passes_in_row(&self) -> u32 {
         self.passes
     }

@@ -105,6 +105,7 @@ impl Damping {
     }
 
     /// How many times the hold that is set the next one would be: 1 to 16.
+    #[cfg(test)]
     pub(super) fn times(&self, now: Duration) -> u32 {
         match self.at {
             At::Back { since } => 1 << self.doublings_left(since, now),

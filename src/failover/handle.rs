@@ -89,6 +89,12 @@ impl<S> FailoverHandle<S> {
         self.shared.act(|control, now| control.fleet.fail_back(now));
     }
 
+    /// Forgets the highest epoch that has been seen, as after a restore that begins them anew: primaries with lower ones are
+    /// no longer fenced.
+    pub fn forget_epochs(&self) {
+        self.shared.act(|control, now| control.fleet.forget_epochs(now));
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> FailoverSettings {
         (**self.shared.settings.get()).clone()

@@ -235,6 +235,7 @@ impl Ejections {
         self.0 = self.0.saturating_sub(1);
     }
 
+    #[cfg(test)]
     pub(super) const fn count(self) -> u32 {
         self.0
     }

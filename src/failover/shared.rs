@@ -115,7 +115,7 @@ impl<S> Control<S> {
 
     fn join(&mut self, endpoint: Endpoint<S>, checked: Checked, now: Duration) {
         let Endpoint { meta, source } = endpoint;
-        let slot = Slot::new(number(), meta.key.clone(), source);
+        let slot = Slot::new(number(), &meta.key, source);
         self.fleet.insert(slot.id, meta, checked, slot.source.cold_rules(), now);
         let at = self.slots.partition_point(|other| other.id < slot.id);
         self.slots.insert(at, Arc::new(slot));
@@ -175,7 +175,7 @@ impl<S> Shared<S> {
         let mut slots = Vec::new();
         let makes = endpoints.iter().any(|endpoint| !matches!(endpoint.source, Source::Ready(_)));
         for Endpoint { meta, source } in endpoints {
-            let slot = Slot::new(number(), meta.key.clone(), source);
+            let slot = Slot::new(number(), &meta.key, source);
             fleet.insert(slot.id, meta, parts.checked(now), slot.source.cold_rules(), now);
             slots.push(Arc::new(slot));
         }
@@ -388,6 +388,10 @@ impl<S> Shared<S> {
                 primary: control.fleet.primary(now).cloned(),
                 split_brain: control.fleet.is_split(),
                 all_out: control.fleet.all_out_since().map(|since| now.saturating_sub(since)),
+                moved: self.counts.moved.load(Relaxed),
+                held: self.counts.held.load(Relaxed),
+                refused: self.counts.refused.load(Relaxed),
+                in_doubt: self.counts.in_doubt.load(Relaxed),
             }
         })
     }

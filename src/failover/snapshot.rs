@@ -19,6 +19,14 @@ pub struct Snapshot {
     pub split_brain: bool,
     /// Since how long all endpoints have been out, if they are.
     pub all_out: Option<Duration>,
+    /// Calls that were sent to another endpoint after one.
+    pub moved: u64,
+    /// Calls that were held because all were out.
+    pub held: u64,
+    /// Calls that were refused, as there was no endpoint for them.
+    pub refused: u64,
+    /// Calls of which nobody knows whether they were carried out.
+    pub in_doubt: u64,
 }
 
 /// One endpoint at one moment.

@@ -103,14 +103,17 @@ pub(super) fn shares(policy: TierPolicy, tiers: &[TierState], out: &mut Vec<f64>
 }
 
 /// The tier of a pick, by a draw in `[0, 1)`; `None` if nothing is healthy.
-pub(super) fn pick(shares: &[f64], draw: f64) -> Option<usize> {
-    let mut below = 0.0;
-    let found = shares.iter().position(|share| {
+pub(super) fn pick(shares: impl Iterator<Item = f64>, draw: f64) -> Option<usize> {
+    let (mut below, mut last) = (0.0, None);
+    for (index, share) in shares.enumerate().filter(|(_, share)| *share > 0.0) {
         below += share;
-        draw < below
-    });
-    // The sum may be under 1 by a rounding.
-    found.or_else(|| shares.iter().rposition(|share| *share > 0.0))
+        last = Some(index);
+        if draw < below {
+            break;
+        }
+    }
+    // Of the last one, too, where the sum is under 1 by a rounding.
+    last
 }
 
 fn strict(tiers: &[TierState], min_healthy: u32) -> Option<usize> {
@@ -229,11 +232,11 @@ mod tests {
 
     #[test]
     fn picks_follow_the_shares() {
-        assert_eq!(pick(&[0.7, 0.0, 0.3], 0.0), Some(0));
-        assert_eq!(pick(&[0.7, 0.0, 0.3], 0.69), Some(0));
-        assert_eq!(pick(&[0.7, 0.0, 0.3], 0.7), Some(2));
-        assert_eq!(pick(&[0.5, 0.499_999_999, 0.0], 0.999_999_999_9), Some(1));
-        assert_eq!(pick(&[0.0, 0.0], 0.0), None);
+        assert_eq!(pick([0.7, 0.0, 0.3].into_iter(), 0.0), Some(0));
+        assert_eq!(pick([0.7, 0.0, 0.3].into_iter(), 0.69), Some(0));
+        assert_eq!(pick([0.7, 0.0, 0.3].into_iter(), 0.7), Some(2));
+        assert_eq!(pick([0.5, 0.499_999_999, 0.0].into_iter(), 0.999_999_999_9), Some(1));
+        assert_eq!(pick([0.0, 0.0].into_iter(), 0.0), None);
     }
 
     #[test]
@@ -268,7 +271,7 @@ mod tests {
             let any = tiers.iter().any(|tier| tier.healthy > 0);
             let sum: f64 = out.iter().sum();
             prop_assert!((sum - f64::from(u8::from(any))).abs() < 1e-9, "{out:?}");
-            prop_assert_eq!(pick(&out, draw).is_some(), any);
+            prop_assert_eq!(pick(out.iter().copied(), draw).is_some(), any);
             for (share, tier) in out.iter().zip(&tiers) {
                 prop_assert!(*share >= 0.0);
                 prop_assert!(*share == 0.0 || tier.healthy > 0 || panic == Panic::All);

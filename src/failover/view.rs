@@ -18,13 +18,13 @@ use super::{
     fleet::{Group, Part, Plan, RolesPlan},
     load::Load,
     roles::Fit,
+    tiers,
 };
-use crate::{context::Tried, telemetry::Name};
+use crate::context::Tried;
 
 /// What there is of an endpoint for as long as it is there, whatever view it is in.
 pub(super) struct Slot<S> {
     pub(super) id: u32,
-    pub(super) key: Name,
     hash: u64,
     pub(super) source: Source<S>,
     /// The service, where it is made or started; and how often that has failed.
@@ -52,11 +52,10 @@ pub(super) struct Counts {
 }
 
 impl<S> Slot<S> {
-    pub(super) fn new(id: u32, key: Name, source: Source<S>) -> Self {
-        let hash = key_hash(&key);
+    pub(super) fn new(id: u32, key: &str, source: Source<S>) -> Self {
+        let hash = key_hash(key);
         Self {
             id,
-            key,
             hash,
             source,
             made: ArcSwapOption::empty(),
@@ -204,12 +203,7 @@ impl<S> View<S> {
             Some(first) if first.share < 1.0 => {
                 // Other bits than those that choose within it.
                 let draw = (random.rotate_left(32) >> 11) as f64 / (1_u64 << 53) as f64;
-                let mut below = 0.0;
-                let at = self.groups.iter().position(|group| {
-                    below += group.share;
-                    draw < below
-                });
-                at.unwrap_or(0)
+                tiers::pick(self.groups.iter().map(|group| group.share), draw).unwrap_or(0)
             }
             _ => 0,
         }
