@@ -1,5 +1,6 @@
 //! Resilience patterns as tower middleware: circuit breaker, bulkhead, adaptive limit, rate limiter, retry with a budget,
-//! hedges, timeout and deadline, fallback, load shedding, coalesced calls, a cache, chaos.
+//! hedges, timeout and deadline, fallback, load shedding, coalesced calls, a cache, chaos, and a failover client over several
+//! endpoints.
 //!
 //! # Which layer goes where
 //! Outside in, for a client of one service:
@@ -15,6 +16,9 @@
 //! | 7 | [`rate_limit`] | counts only what is really sent |
 //! | 8 | `map_err(Error::Inner)` | chooses the error type of the stack |
 //! | 9 | [`boundary`] (only around a handler of your own) | a refusal inside of it is not one of this stack |
+//!
+//! Over several endpoints: [`fallback`], [`timeout`], [`retry`] and [`hedge`], [`adaptive_limit`], [`failover`], which is each
+//! endpoint's breaker too.
 //!
 //! A `cache` goes below the fallback and above the deadline, [`coalesce`] below the deadline and above the retry.
 //! Around a handler of your own: [`timeout`], [`shed`], [`boundary`].

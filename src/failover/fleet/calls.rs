@@ -104,6 +104,9 @@ impl Fleet {
 
     fn answered_again(&mut self, id: u32, out: AllOut, now: Duration) {
         self.all_out = None;
+        if !out.told {
+            return;
+        }
         let key = self.member(id).expect("it was tried").meta.key.clone();
         self.events.push(FailoverEvent::Recovered { key, after: now.saturating_sub(out.since) });
     }

@@ -39,6 +39,8 @@ pub(super) struct Fleet {
     pinned: Option<u32>,
     /// The first tier that gets calls.
     in_use: Option<u32>,
+    /// Whether any has been yet.
+    ever_used: bool,
     /// Which is the primary, if calls ask for it.
     roles: Option<Roles>,
     /// When something of it changes by the time alone.
@@ -53,6 +55,8 @@ pub(super) struct Fleet {
 #[derive(Clone, Copy, Debug)]
 struct AllOut {
     since: Duration,
+    /// Whether that was told: before any has been in, it is how it begins.
+    told: bool,
     /// Not one after the other has gone: so many calls in a row have failed, by whoever was asked.
     by_failures: bool,
     trials: u32,
@@ -95,6 +99,7 @@ impl Fleet {
             all_out: None,
             pinned: None,
             in_use: None,
+            ever_used: false,
             roles,
             roles_due: None,
             started: false,

@@ -22,9 +22,13 @@ impl Fleet {
         let any = self.members.iter().any(Member::admissible);
         match (any, self.all_out) {
             (false, None) if !self.members.is_empty() => self.all_are_out(false, now),
-            (true, Some(AllOut { by_failures: false, since, .. })) => {
+            (true, Some(AllOut { by_failures: false, since, told, .. })) => {
                 self.all_out = None;
-                let key = self.members.iter().find(|member| member.admissible()).map(|member| member.meta.key.clone());
+                let key = self
+                    .members
+                    .iter()
+                    .find(|member| told && member.admissible())
+                    .map(|member| member.meta.key.clone());
                 let after = now.saturating_sub(since);
                 self.events.extend(key.map(|key| FailoverEvent::Recovered { key, after }));
             }
@@ -107,8 +111,9 @@ impl Fleet {
     pub(super) fn all_are_out(&mut self, by_failures: bool, now: Duration) {
         let wait = self.settings.all_out.endless(1, self.rng.unit());
         let trial = AllOutTrial::At(now.saturating_add(wait));
-        self.all_out = Some(AllOut { since: now, by_failures, trials: 1, trial, last: None });
-        if self.members.iter().any(|member| member.out != Some(Out::New)) {
+        let told = self.members.iter().any(|member| member.out != Some(Out::New));
+        self.all_out = Some(AllOut { since: now, told, by_failures, trials: 1, trial, last: None });
+        if told {
             self.events.push(FailoverEvent::AllOut);
         }
     }
@@ -154,10 +159,12 @@ impl Fleet {
 
     fn change_tier(&mut self, to: Option<u32>) {
         let from = std::mem::replace(&mut self.in_use, to);
-        if from == to {
+        let first = !self.ever_used;
+        self.ever_used |= to.is_some();
+        // The first tier that is used is no change.
+        if from == to || first {
             return;
         }
-        // The first tier that is used is no change.
         self.events.push(FailoverEvent::TierChanged { from, to });
         if let (Some(from), Some(tier)) = (from, to)
             && tier < from
