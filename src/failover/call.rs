@@ -99,6 +99,7 @@ impl<Req> Call<Req> {
     pub(super) fn may_move<S>(&self, shared: &Shared<S>) -> bool {
         let view = shared.view.load();
         view.all_out
+            || self.need != Need::Any
             || self.endpoints < shared.settings.get().max_endpoints_per_call
                 && self.attempts.left()
                 && view.has_others()
@@ -118,9 +119,9 @@ impl<Req> Call<Req> {
         {
             return Choice::To(attempt);
         }
-        let (roles, mut next) = {
+        let (roles, mut next, due) = {
             let view = shared.view.load();
-            (view.roles, view.next)
+            (view.roles, view.next, view.due)
         };
         if self.need == Need::Primary && roles.split {
             return Choice::Nowhere(shared.refuse(RejectedKind::SplitBrain, None));
@@ -132,7 +133,7 @@ impl<Req> Call<Req> {
             // All of those that look for it are told as soon as it is found.
             next = Some(now);
         }
-        match self.hold(shared, next, now) {
+        match self.hold(shared, next, due, now) {
             Some(until) => Choice::Hold { until },
             None => Choice::Nowhere(shared.refuse(RejectedKind::NoEndpoint, next)),
         }
@@ -181,7 +182,13 @@ impl<Req> Call<Req> {
     }
 
     /// Until when a call waits that has nowhere to go; `None`: it does not.
-    fn hold<S>(&mut self, shared: &Shared<S>, next: Option<Duration>, now: Duration) -> Option<Duration> {
+    fn hold<S>(
+        &mut self,
+        shared: &Shared<S>,
+        next: Option<Duration>,
+        due: Option<Duration>,
+        now: Duration,
+    ) -> Option<Duration> {
         let most = shared.settings.get().max_hold;
         let next = next.filter(|next| *next <= now.saturating_add(most) && !most.is_zero())?;
         let since = *self.held_since.get_or_insert_with(|| {
@@ -192,8 +199,8 @@ impl<Req> Call<Req> {
             Some(deadline) => shared.clock.at(deadline).saturating_sub(TELL),
             None => since.saturating_add(most),
         };
-        // Who is being tried now will have answered at some time before that.
-        let until = if next > now { next } else { end };
+        // Whoever is asked now will have answered at some time before that; and what is due by then is done by who waits.
+        let until = if next > now { next } else { due.filter(|due| *due > now).map_or(end, |due| due.min(end)) };
         (until <= end && end > now).then_some(until)
     }
 
@@ -235,7 +242,9 @@ impl<Req> Call<Req> {
             match ended {
                 Ended::Answered(Verdict::Success) => budget.retry_success(),
                 // It made no load.
-                Ended::Refused | Ended::NotReady => budget.not_sent(),
+                Ended::Refused | Ended::NotReady | Ended::WrongRole | Ended::Failed { reached: false, .. } => {
+                    budget.not_sent();
+                }
                 _ => {}
             }
         } else if matches!(ended, Ended::Answered(Verdict::Success))
@@ -254,7 +263,8 @@ impl<Req> Call<Req> {
                     return Then::Finish(Err(Rejected::new(RejectedKind::InDoubt, shared.name.clone()).into()));
                 }
             }
-            Next::Elsewhere if of_all_out && self.request.is_some() => {
+            // It was not sent, or not done, and so has not been anywhere.
+            Next::Elsewhere if (of_all_out || self.seeks(ended)) && self.request.is_some() => {
                 self.endpoints -= 1;
                 return Then::Hold;
             }
@@ -265,6 +275,11 @@ impl<Req> Call<Req> {
             }
         }
         Then::Finish(self.finish(outcome))
+    }
+
+    /// Whether it looks for the endpoint with the role that it needs, and this was not it.
+    fn seeks(&self, ended: Ended) -> bool {
+        ended == Ended::WrongRole && self.need != Need::Any
     }
 
     /// Another endpoint, never one that it has been sent to.

@@ -4,5 +4,6 @@
 
 mod basics;
 mod cold;
+mod roles;
 mod statistics;
 mod support;
