@@ -156,9 +156,11 @@ impl<S> Attempt<S> {
         };
         let all = shared.in_row.fetch_add(1, Relaxed).saturating_add(1);
         let reached = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times >= limit);
-        let cause = if reached(settings.connect_failures, connects) {
+        // Where it may not be ejected, it is asked anew after as many more, and not each time: that takes a lock.
+        let turn = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times > 0 && times % limit == 0);
+        let cause = if turn(settings.connect_failures, connects) {
             Cause::Connect(connects)
-        } else if !reached(settings.consecutive_failures, in_row) {
+        } else if !turn(settings.consecutive_failures, in_row) {
             return self.all_may_be_out(reached(settings.all_out_failures, all));
         } else if failure == Failure::Error {
             Cause::Errors(in_row)

@@ -11,7 +11,11 @@ use crate::support::*;
 async fn without_probes_the_primary_is_found_by_asking_and_waited_for() {
     let [a, b] = nodes(["a", "b"]);
     [&a, &b].into_iter().for_each(|node| node.does(Does::NotPrimary));
-    let (client, handle) = over(&[a.clone(), b.clone()]).need(|_: &u32| Need::Primary).build().unwrap();
+    let (client, handle) = over(&[a.clone(), b.clone()])
+        .with(|settings| settings.max_hold = Duration::from_secs(3))
+        .need(|_: &u32| Need::Primary)
+        .build()
+        .unwrap();
     let waits = tokio::spawn(client.clone().oneshot(1));
     tokio::time::sleep(700 * MS).await;
     assert!(!waits.is_finished());
@@ -24,5 +28,4 @@ async fn without_probes_the_primary_is_found_by_asking_and_waited_for() {
         assert_eq!(client.clone().oneshot(1).await.unwrap(), "b");
     }
     assert_eq!(a.calls(), 0);
-    tokio::time::sleep(Duration::from_secs(1)).await;
 }
