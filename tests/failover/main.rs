@@ -3,4 +3,6 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 mod basics;
+mod fault_24;
+mod seen_below;
 mod support;
