@@ -23,6 +23,11 @@ impl AttemptCount {
         }))
     }
 
+    /// Of a call that has not arrived yet.
+    pub(crate) const fn none() -> Self {
+        Self(Attempts { made: 1, allowed: 1, budget: 0, tried: Tried([0; 6]) })
+    }
+
     /// Whether a layer above has deposited for this call into the same budget.
     pub(crate) fn deposited(budget: &Budget) -> bool {
         CURRENT.get().attempts.is_some_and(|above| above.budget == address(Some(budget)))

@@ -9,7 +9,7 @@ use super::{
     attempt::Attempt,
     elsewhere::{self, Ended, Next},
     shared::Shared,
-    view::{Slot, Wish},
+    view::{Slot, View, Wish},
 };
 use crate::{
     Classify, LayerError, Rejected, RejectedKind, Verdict,
@@ -30,7 +30,9 @@ pub(super) struct Call<Req> {
     pub(super) request: Option<Req>,
     pub(super) may_repeat: bool,
     pub(super) attempts: AttemptCount,
-    pub(super) begun: bool,
+    begun: bool,
+    /// Whether a copy of the request could be of use after the attempt that is about to be made.
+    pub(super) may_move: bool,
     affinity: Option<u64>,
     random: u64,
     /// How many endpoints this layer has sent it to.
@@ -68,8 +70,9 @@ impl<Req> Call<Req> {
         Self {
             request: Some(request),
             may_repeat,
-            attempts: AttemptCount::begin(1, None),
+            attempts: AttemptCount::none(),
             begun: false,
+            may_move: false,
             affinity,
             random,
             endpoints: 0,
@@ -81,40 +84,41 @@ impl<Req> Call<Req> {
     }
 
     /// Looks up what the layers above have begun, which `call` cannot see below a `Buffer`.
-    pub(super) fn begin<S>(&mut self, shared: &Arc<Shared<S>>) {
+    fn begin<S>(&mut self, shared: &Arc<Shared<S>>, view: &View<S>) {
         self.begun = true;
         shared.start_task();
         let budget = shared.budget.as_deref();
         self.deposits = budget.is_some_and(|budget| !AttemptCount::deposited(budget));
-        self.attempts = AttemptCount::begin(shared.settings.get().max_endpoints_per_call, budget);
+        self.attempts = AttemptCount::begin(view.settings.max_endpoints_per_call, budget);
         if let Some(budget) = budget.filter(|_| self.deposits) {
             budget.first_attempt();
         }
     }
 
-    /// Whether a copy of the request could be of use after the attempt that is about to be made.
-    pub(super) fn may_move<S>(&self, shared: &Shared<S>) -> bool {
-        let view = shared.view.load();
-        view.all_out
-            || self.endpoints < shared.settings.get().max_endpoints_per_call
-                && self.attempts.left()
-                && view.has_others()
+    /// Finds out whether it may move on, as things are now.
+    pub(super) fn sees<S>(&mut self, view: &View<S>) {
+        let left = self.endpoints < view.settings.max_endpoints_per_call && self.attempts.left();
+        self.may_move = view.all_out || left && view.has_others();
     }
 
     /// The endpoint to begin with.
     pub(super) fn choose<S>(&mut self, shared: &Arc<Shared<S>>) -> Choice<S> {
         let now = shared.clock.now();
-        shared.look(now);
+        let view = shared.look(now);
+        if !self.begun {
+            self.begin(shared, &view);
+        }
         let tried = self.attempts.tried();
-        if let Some(attempt) = self.attempt(shared, tried, now) {
-            return Choice::To(attempt);
-        }
+        let mut attempt = self.attempt(shared, &view, tried, now);
         // Attempts of layers above have been everywhere: rather there once more than nowhere.
-        if tried != Tried::default()
-            && let Some(attempt) = self.attempt(shared, Tried::default(), now)
-        {
+        if attempt.is_none() && tried != Tried::default() {
+            attempt = self.attempt(shared, &shared.view.load(), Tried::default(), now);
+        }
+        if let Some(attempt) = attempt {
+            self.sees(&view);
             return Choice::To(attempt);
         }
+        drop(view);
         let next = shared.view.load().next;
         match self.hold(shared, next, now) {
             Some(until) => Choice::Hold { until },
@@ -122,8 +126,13 @@ impl<Req> Call<Req> {
         }
     }
 
-    fn attempt<S>(&mut self, shared: &Arc<Shared<S>>, tried: Tried, now: Duration) -> Option<Attempt<S>> {
-        let view = shared.view.load();
+    fn attempt<S>(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        view: &View<S>,
+        tried: Tried,
+        now: Duration,
+    ) -> Option<Attempt<S>> {
         let of_trial = view.trials.iter().filter(|(slot, since)| {
             let patient = self.may_repeat || view.all_out || now.saturating_sub(*since) >= PATIENCE;
             patient && !tried.contains(slot.id)
@@ -137,7 +146,7 @@ impl<Req> Call<Req> {
             }
         }
         let wish = Wish { affinity: self.affinity, tried, random: self.random, now };
-        let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
+        let slot = Arc::clone(view.choose(&wish, &shared.turn)?);
         self.begin_at(shared, slot, None, now)
     }
 
@@ -148,8 +157,8 @@ impl<Req> Call<Req> {
         trial: Option<super::fleet::Trial>,
         now: Duration,
     ) -> Option<Attempt<S>> {
-        let attempt = Attempt::begin(shared, Arc::clone(&slot), trial, now)?;
-        self.attempts.tries(slot.id);
+        let attempt = Attempt::begin(shared, slot, trial, now)?;
+        self.attempts.tries(attempt.slot.id);
         self.endpoints += 1;
         self.random = self.random.rotate_left(17).wrapping_add(1);
         Some(attempt)
@@ -250,7 +259,8 @@ impl<Req> Call<Req> {
 
     /// Another endpoint, never one that it has been sent to.
     fn elsewhere<S>(&mut self, shared: &Arc<Shared<S>>, costs: bool) -> Option<Attempt<S>> {
-        let left = self.endpoints < shared.settings.get().max_endpoints_per_call && self.attempts.left();
+        let most = shared.settings.get().max_endpoints_per_call;
+        let left = self.endpoints < most && self.attempts.left();
         if !left || self.request.is_none() {
             return None;
         }
@@ -262,11 +272,12 @@ impl<Req> Call<Req> {
         if budget.is_some_and(|budget| !budget.withdraw()) {
             return None;
         }
-        shared.look(now);
-        let attempt = self.attempt(shared, self.attempts.tried(), now);
+        let view = shared.look(now);
+        let attempt = self.attempt(shared, &view, self.attempts.tried(), now);
         match &attempt {
             Some(_) => {
                 self.attempts.take();
+                self.sees(&view);
                 self.token = budget.is_some();
                 shared.counts.moved.fetch_add(1, Relaxed);
             }

@@ -85,9 +85,6 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (call, shared) = (this.call, &*this.shared);
-        if !call.begun {
-            call.begin(shared);
-        }
         loop {
             let (outcome, ready) = match this.stage.as_mut().project() {
                 // ## Choosing => Held, Making or Acquiring
@@ -144,6 +141,7 @@ where
                         }
                     };
                     if let Some(service) = made {
+                        call.sees(&shared.view.load());
                         this.stage.set(Stage::Acquiring { service, timer: None });
                         continue;
                     }
@@ -155,7 +153,11 @@ where
                     match attempt.run(|| call.attempts.enter(|| service.poll_ready(cx))) {
                         Poll::Ready(Ok(())) => {
                             let request = call.request.take().expect("there is an attempt only with a request");
-                            if call.may_move(shared) {
+                            if timer.is_some() {
+                                // It has waited.
+                                call.sees(&shared.view.load());
+                            }
+                            if call.may_move {
                                 call.request = this.replay.copy(&request);
                             }
                             let called = attempt.run(|| call.attempts.enter(|| service.call(request)));
