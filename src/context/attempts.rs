@@ -76,7 +76,8 @@ impl AttemptCount {
         CURRENT.set(CallContext { attempts: Some(self.0), ..outside });
         let value = poll();
         let inside = CURRENT.get();
-        drop(restore);
+        // `leave` does it.
+        std::mem::forget(restore);
         if let Some(below) = inside.attempts {
             self.0.made = below.made.max(self.0.made);
             self.0.tried = below.tried;
@@ -95,7 +96,8 @@ impl AttemptCount {
         CURRENT.set(CallContext { attempts: Some(seen), ..outside });
         let value = poll();
         let inside = CURRENT.get();
-        drop(restore);
+        // `leave` does it.
+        std::mem::forget(restore);
         if let Some(below) = inside.attempts {
             let more = below.made.saturating_sub(*number);
             *number += more;
