@@ -22,8 +22,8 @@ conformance *FILES="tests/data/resilience4j/*.jsonl":
     cargo run --release --example conformance -- {{FILES}}
 
 # Instructions and allocations per call of each layer and of the stack (needs valgrind).
-cost:
-    cargo run --release -p steadfast-bench --bin cost
+cost *ONLY:
+    cargo run --release -p steadfast-bench --bin cost -- {{ONLY}}
 
 # Stacks of layers through simulated storms; `just storm --help`.
 storm *ARGS:

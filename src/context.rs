@@ -73,8 +73,8 @@ impl Tried {
 
     fn add(&mut self, endpoint: u32) {
         if !self.contains(endpoint) {
-            self.0.rotate_left(1);
-            self.0[5] = endpoint;
+            let [_, second, third, fourth, fifth, last] = self.0;
+            self.0 = [second, third, fourth, fifth, last, endpoint];
         }
     }
 }

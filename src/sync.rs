@@ -41,8 +41,16 @@ mod tests {
 
     use super::LOCKED;
     use crate::{
-        Rejected, adaptive_limit::AdaptiveLimit, bulkhead::BulkheadLayer, chaos::Chaos, coalesce::Coalesce,
-        hedge::Hedge, retry::RetryLayer, shed::ShedLayer, timeout::Timeout,
+        Rejected,
+        adaptive_limit::AdaptiveLimit,
+        bulkhead::BulkheadLayer,
+        chaos::Chaos,
+        coalesce::Coalesce,
+        failover::{Balance, Endpoint, Failover},
+        hedge::Hedge,
+        retry::RetryLayer,
+        shed::ShedLayer,
+        timeout::Timeout,
     };
 
     /// How often a call locks that is let through and answered at once.
@@ -50,7 +58,10 @@ mod tests {
     where
         L: Layer<Answers, Service: Service<u32, Response = u32>>,
     {
-        let mut service = layer.layer(Answers);
+        locks_of(layer.layer(Answers))
+    }
+
+    fn locks_of(mut service: impl Service<u32, Response = u32>) -> u32 {
         let mut cx = Context::from_waker(Waker::noop());
         let before = LOCKED.get();
         assert!(service.poll_ready(&mut cx).is_ready());
@@ -88,6 +99,17 @@ mod tests {
         assert_eq!(locks(&Hedge::default().alone().build().unwrap()), 0);
         assert_eq!(locks(&Timeout::builder(second).build().unwrap()), 0);
         assert_eq!(locks(&Chaos::builder().enabled(false).build().unwrap()), 0);
+    }
+
+    #[test]
+    fn fault_16_nor_does_one_to_any_of_several_endpoints() {
+        for balance in [Balance::PeakEwma, Balance::LeastRequests, Balance::RoundRobin, Balance::Weighted] {
+            let endpoints = (0..3).map(|i| Endpoint::new(format!("endpoint {i}"), Answers));
+            let builder = Failover::builder().endpoints(endpoints).with(|settings| settings.balance = balance);
+            let (mut client, _) = builder.build().unwrap();
+            assert_eq!(locks_of(&mut client), 0, "{balance:?}");
+            assert_eq!(locks_of(client.clone()), 0, "{balance:?}, a clone");
+        }
     }
 
     /// One to find out whether others ask for the same, one to be found no more; neither is held over the call.

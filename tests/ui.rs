@@ -49,6 +49,8 @@ fn a_stack_that_does_not_compile_says_why() {
         "fallback_of_another_type",
         "fallback_of_a_request_that_is_not_clone",
         "run_once_under_a_retry",
+        "failover_of_a_foreign_error",
+        "failover_of_a_request_that_is_not_clone",
     ] {
         cases.compile_fail(format!("tests/ui/{case}.rs"));
     }

@@ -23,6 +23,11 @@ impl AttemptCount {
         }))
     }
 
+    /// Of a call that has not arrived yet.
+    pub(crate) const fn none() -> Self {
+        Self(Attempts { made: 1, allowed: 1, budget: 0, tried: Tried([0; 6]) })
+    }
+
     /// Whether a layer above has deposited for this call into the same budget.
     pub(crate) fn deposited(budget: &Budget) -> bool {
         CURRENT.get().attempts.is_some_and(|above| above.budget == address(Some(budget)))
@@ -71,7 +76,8 @@ impl AttemptCount {
         CURRENT.set(CallContext { attempts: Some(self.0), ..outside });
         let value = poll();
         let inside = CURRENT.get();
-        drop(restore);
+        // `leave` does it.
+        std::mem::forget(restore);
         if let Some(below) = inside.attempts {
             self.0.made = below.made.max(self.0.made);
             self.0.tried = below.tried;
@@ -90,7 +96,8 @@ impl AttemptCount {
         CURRENT.set(CallContext { attempts: Some(seen), ..outside });
         let value = poll();
         let inside = CURRENT.get();
-        drop(restore);
+        // `leave` does it.
+        std::mem::forget(restore);
         if let Some(below) = inside.attempts {
             let more = below.made.saturating_sub(*number);
             *number += more;

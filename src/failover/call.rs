@@ -10,7 +10,7 @@ use super::{
     attempt::Attempt,
     elsewhere::{self, Ended, Next},
     shared::Shared,
-    view::{Slot, Wish},
+    view::{Slot, View, Wish},
 };
 use crate::{
     Classify, LayerError, Rejected, RejectedKind, Verdict,
@@ -31,7 +31,9 @@ pub(super) struct Call<Req> {
     pub(super) request: Option<Req>,
     pub(super) may_repeat: bool,
     pub(super) attempts: AttemptCount,
-    pub(super) begun: bool,
+    begun: bool,
+    /// Whether a copy of the request could be of use after the attempt that is about to be made.
+    pub(super) may_move: bool,
     need: Need,
     affinity: Option<u64>,
     random: u64,
@@ -70,9 +72,10 @@ impl<Req> Call<Req> {
         Self {
             request: Some(request),
             may_repeat,
-            attempts: AttemptCount::begin(1, None),
+            attempts: AttemptCount::none(),
             begun: false,
             need,
+            may_move: false,
             affinity,
             random,
             endpoints: 0,
@@ -84,41 +87,41 @@ impl<Req> Call<Req> {
     }
 
     /// Looks up what the layers above have begun, which `call` cannot see below a `Buffer`.
-    pub(super) fn begin<S>(&mut self, shared: &Arc<Shared<S>>) {
+    fn begin<S>(&mut self, shared: &Arc<Shared<S>>, view: &View<S>) {
         self.begun = true;
         shared.start_task();
         let budget = shared.budget.as_deref();
         self.deposits = budget.is_some_and(|budget| !AttemptCount::deposited(budget));
-        self.attempts = AttemptCount::begin(shared.settings.get().max_endpoints_per_call, budget);
+        self.attempts = AttemptCount::begin(view.settings.max_endpoints_per_call, budget);
         if let Some(budget) = budget.filter(|_| self.deposits) {
             budget.first_attempt();
         }
     }
 
-    /// Whether a copy of the request could be of use after the attempt that is about to be made.
-    pub(super) fn may_move<S>(&self, shared: &Shared<S>) -> bool {
-        let view = shared.view.load();
-        view.all_out
-            || self.need != Need::Any
-            || self.endpoints < shared.settings.get().max_endpoints_per_call
-                && self.attempts.left()
-                && view.has_others()
+    /// Finds out whether it may move on, as things are now.
+    pub(super) fn sees<S>(&mut self, view: &View<S>) {
+        let left = self.endpoints < view.settings.max_endpoints_per_call && self.attempts.left();
+        self.may_move = view.all_out || self.need != Need::Any || left && view.has_others();
     }
 
     /// The endpoint to begin with.
     pub(super) fn choose<S>(&mut self, shared: &Arc<Shared<S>>) -> Choice<S> {
         let now = shared.clock.now();
-        shared.look(now);
+        let view = shared.look(now);
+        if !self.begun {
+            self.begin(shared, &view);
+        }
         let tried = self.attempts.tried();
-        if let Some(attempt) = self.attempt(shared, tried, now) {
-            return Choice::To(attempt);
-        }
+        let mut attempt = self.attempt(shared, &view, tried, now);
         // Attempts of layers above have been everywhere: rather there once more than nowhere.
-        if tried != Tried::default()
-            && let Some(attempt) = self.attempt(shared, Tried::default(), now)
-        {
+        if attempt.is_none() && tried != Tried::default() {
+            attempt = self.attempt(shared, &shared.view.load(), Tried::default(), now);
+        }
+        if let Some(attempt) = attempt {
+            self.sees(&view);
             return Choice::To(attempt);
         }
+        drop(view);
         let (roles, mut next, due) = {
             let view = shared.view.load();
             (view.roles, view.next, view.due)
@@ -139,8 +142,13 @@ impl<Req> Call<Req> {
         }
     }
 
-    fn attempt<S>(&mut self, shared: &Arc<Shared<S>>, tried: Tried, now: Duration) -> Option<Attempt<S>> {
-        let view = shared.view.load();
+    fn attempt<S>(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        view: &View<S>,
+        tried: Tried,
+        now: Duration,
+    ) -> Option<Attempt<S>> {
         let of_trial = view.trials.iter().filter(|trial| {
             let patient = self.may_repeat || view.all_out || now.saturating_sub(trial.since) >= PATIENCE;
             patient && trial.fits(self.need) && !tried.contains(trial.slot.id)
@@ -157,7 +165,7 @@ impl<Req> Call<Req> {
             return None;
         }
         let wish = Wish { need: self.need, affinity: self.affinity, tried, random: self.random, now };
-        let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
+        let slot = Arc::clone(view.choose(&wish, &shared.turn)?);
         self.begin_at(shared, slot, None, now)
     }
 
@@ -168,8 +176,8 @@ impl<Req> Call<Req> {
         trial: Option<super::fleet::Trial>,
         now: Duration,
     ) -> Option<Attempt<S>> {
-        let attempt = Attempt::begin(shared, Arc::clone(&slot), trial, now)?;
-        self.attempts.tries(slot.id);
+        let attempt = Attempt::begin(shared, slot, trial, now)?;
+        self.attempts.tries(attempt.slot.id);
         self.endpoints += 1;
         self.random = self.random.rotate_left(17).wrapping_add(1);
         Some(attempt)
@@ -284,7 +292,8 @@ impl<Req> Call<Req> {
 
     /// Another endpoint, never one that it has been sent to.
     fn elsewhere<S>(&mut self, shared: &Arc<Shared<S>>, costs: bool) -> Option<Attempt<S>> {
-        let left = self.endpoints < shared.settings.get().max_endpoints_per_call && self.attempts.left();
+        let most = shared.settings.get().max_endpoints_per_call;
+        let left = self.endpoints < most && self.attempts.left();
         if !left || self.request.is_none() {
             return None;
         }
@@ -296,11 +305,12 @@ impl<Req> Call<Req> {
         if budget.is_some_and(|budget| !budget.withdraw()) {
             return None;
         }
-        shared.look(now);
-        let attempt = self.attempt(shared, self.attempts.tried(), now);
+        let view = shared.look(now);
+        let attempt = self.attempt(shared, &view, self.attempts.tried(), now);
         match &attempt {
             Some(_) => {
                 self.attempts.take();
+                self.sees(&view);
                 self.token = budget.is_some();
                 shared.counts.moved.fetch_add(1, Relaxed);
             }

@@ -85,9 +85,6 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (call, shared) = (this.call, &*this.shared);
-        if !call.begun {
-            call.begin(shared);
-        }
         loop {
             let (outcome, ready) = match this.stage.as_mut().project() {
                 // ## Choosing => Held, Making or Acquiring
@@ -144,30 +141,34 @@ where
                         }
                     };
                     if let Some(service) = made {
+                        call.sees(&shared.view.load());
                         this.stage.set(Stage::Acquiring { service, timer: None });
                         continue;
                     }
                     (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
                 }
-                // ## Acquiring => Calling, or an outcome
-                StageProj::Acquiring { service, mut timer } => {
+                // ## Acquiring => Calling, or an outcome; Calling => an outcome
+                StageProj::Acquiring { .. } | StageProj::Calling(_) => {
                     let attempt = this.attempt.as_mut().expect("its endpoint is known");
-                    match attempt.run(|| call.attempts.enter(|| service.poll_ready(cx))) {
-                        Poll::Ready(Ok(())) => {
-                            let request = call.request.take().expect("there is an attempt only with a request");
-                            if call.may_move(shared) {
-                                call.request = this.replay.copy(&request);
-                            }
-                            let called = attempt.run(|| call.attempts.enter(|| service.call(request)));
-                            this.stage.set(Stage::Calling(called));
-                            continue;
-                        }
+                    if matches!(*this.stage, Stage::Acquiring { timer: Some(_), .. }) {
+                        // It has waited.
+                        call.sees(&shared.view.load());
+                    }
+                    let Call { attempts, request, may_move, .. } = call;
+                    let copy = |request: &Req| if *may_move { this.replay.copy(request) } else { None };
+                    let stage = this.stage.as_mut();
+                    // Once for all of it, as each time copies the context to and fro.
+                    match attempts.enter(|| poll_attempt(stage, attempt, request, copy, cx)) {
+                        Poll::Ready(Ok(outcome)) => (outcome.map_err(IntoLayerError::into_layer_error), true),
                         Poll::Ready(Err(error)) => {
                             attempt.slot.give_up();
                             (Err(error.into_layer_error()), false)
                         }
                         Poll::Pending => {
                             attempt.pending();
+                            let StageProj::Acquiring { mut timer, .. } = this.stage.as_mut().project() else {
+                                return Poll::Pending;
+                            };
                             if timer.is_none() {
                                 let wait = shared.settings.get().acquire_timeout;
                                 timer.set(time::after(time::now(), wait).map(Sleep::until));
@@ -178,17 +179,6 @@ where
                                     (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
                                 }
                             }
-                        }
-                    }
-                }
-                // ## Calling => an outcome
-                StageProj::Calling(called) => {
-                    let attempt = this.attempt.as_mut().expect("its endpoint is known");
-                    match attempt.run(|| call.attempts.enter(|| called.poll(cx))) {
-                        Poll::Ready(outcome) => (outcome.map_err(IntoLayerError::into_layer_error), true),
-                        Poll::Pending => {
-                            attempt.pending();
-                            return Poll::Pending;
                         }
                     }
                 }
@@ -206,6 +196,33 @@ where
                 Then::Finish(outcome) => return Poll::Ready(outcome),
             }
         }
+    }
+}
+
+/// Drives the service to ready, sends the request and polls the answer. `Err`: it was not ready, and nothing was sent.
+#[inline(always)]
+#[expect(clippy::type_complexity, reason = "two outcomes in one")]
+fn poll_attempt<S: Service<Req>, Req>(
+    mut stage: Pin<&mut Stage<S, S::Future>>,
+    attempt: &mut Attempt<S>,
+    request: &mut Option<Req>,
+    copy: impl FnOnce(&Req) -> Option<Req>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Result<S::Response, S::Error>, S::Error>> {
+    if let StageProj::Acquiring { service, .. } = stage.as_mut().project() {
+        match attempt.run(|| service.poll_ready(cx)) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+        let sent = request.take().expect("there is an attempt only with a request");
+        *request = copy(&sent);
+        let called = attempt.run(|| service.call(sent));
+        stage.set(Stage::Calling(called));
+    }
+    match stage.project() {
+        StageProj::Calling(called) => attempt.run(|| called.poll(cx)).map(Ok),
+        _ => unreachable!("it is acquiring or calling"),
     }
 }
 

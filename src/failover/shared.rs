@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 
 use super::{
@@ -180,13 +180,15 @@ impl<S> Shared<S> {
             slots.push(Arc::new(slot));
         }
         fleet.start();
+        let settings = Live::new(settings);
+        let view = View::empty(Arc::clone(&settings.get()));
         let works = makes || parts.have_work();
         let shared = Self {
             name,
             clock,
-            settings: Live::new(settings),
+            settings,
             budget,
-            view: ArcSwap::from_pointee(View::empty()),
+            view: ArcSwap::from_pointee(view),
             control: Mutex::new(Control { fleet, slots, judged: Vec::new() }),
             events: Emitter::new(),
             changed: Arc::default(),
@@ -328,7 +330,7 @@ impl<S> Shared<S> {
                 slot.load.forget();
             }
         }
-        let view = View::of(control.fleet.plan(now), &self.settings.get(), &control.slots);
+        let view = View::of(control.fleet.plan(now), Arc::clone(&self.settings.get()), &control.slots);
         let next = [control.fleet.next_probe(), view.due].into_iter().flatten().min();
         let sooner = next.is_some_and(|next| before.is_none_or(|before| next < before));
         let events = control.fleet.take_events();
@@ -355,11 +357,15 @@ impl<S> Shared<S> {
         read(&self.control.lock(), now)
     }
 
-    /// Does what is due by now.
-    pub(super) fn look(&self, now: Duration) {
-        if self.view.load().due.is_some_and(|due| now >= due) {
-            self.act(|_, _| ());
+    /// Does what is due by now. What calls see after that.
+    pub(super) fn look(&self, now: Duration) -> Guard<Arc<View<S>>> {
+        let view = self.view.load();
+        if view.due.is_none_or(|due| now < due) {
+            return view;
         }
+        drop(view);
+        self.act(|_, _| ());
+        self.view.load()
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

@@ -247,7 +247,7 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
 
         let Some(shared_now) = shared.upgrade() else { return };
         match news {
-            News::Look => shared_now.look(shared_now.clock.now()),
+            News::Look => drop(shared_now.look(shared_now.clock.now())),
             News::Members(change) => shared_now.apply(change, |now| parts.checked(now)),
             News::Report(key, report) => shared_now.reported(&key, report),
             News::Job(done) => {

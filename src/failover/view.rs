@@ -89,6 +89,8 @@ impl<S> Slot<S> {
 
 /// Which endpoints can be called. Replaced when that changes.
 pub(super) struct View<S> {
+    /// Those in force, so that a call reads them along with it.
+    pub(super) settings: Arc<FailoverSettings>,
     groups: Vec<Tier<S>>,
     /// Who is to be tried by one call, and since when.
     pub(super) trials: Vec<Trial<S>>,
@@ -138,12 +140,13 @@ pub(super) struct Wish {
 }
 
 impl<S> View<S> {
-    pub(super) fn empty() -> Self {
+    pub(super) fn empty(settings: Arc<FailoverSettings>) -> Self {
         let (groups, trials) = (Vec::new(), Vec::new());
-        Self { groups, trials, all_out: false, due: None, next: None, roles: RolesPlan::default(), endpoints: 0 }
+        let roles = RolesPlan::default();
+        Self { settings, groups, trials, all_out: false, due: None, next: None, roles, endpoints: 0 }
     }
 
-    pub(super) fn of(plan: Plan, settings: &FailoverSettings, slots: &[Arc<Slot<S>>]) -> Self {
+    pub(super) fn of(plan: Plan, settings: Arc<FailoverSettings>, slots: &[Arc<Slot<S>>]) -> Self {
         // They are in the order of their numbers.
         let slot = |id: u32| slots.binary_search_by_key(&id, |slot| slot.id).ok().map(|at| Arc::clone(&slots[at]));
         let tier = |group: Group| {
@@ -165,26 +168,36 @@ impl<S> View<S> {
             due: plan.due,
             next: plan.next,
             endpoints: slots.len(),
+            settings,
         }
     }
 
     /// The endpoint for a call that has not been there yet; `None` only if there is none.
-    pub(super) fn choose(&self, wish: &Wish, turn: &AtomicU64, slow_start: Duration) -> Option<&Arc<Slot<S>>> {
-        let chosen = self.best(wish, Fit::Preferred, turn, slow_start);
+    pub(super) fn choose(&self, wish: &Wish, turn: &AtomicU64) -> Option<&Arc<Slot<S>>> {
+        let chosen = self.best(wish, Fit::Preferred, turn);
         match wish.need {
             Need::Any | Need::Replica => chosen,
-            _ => chosen.or_else(|| self.best(wish, Fit::Possible, turn, slow_start)),
+            _ => chosen.or_else(|| self.best(wish, Fit::Possible, turn)),
         }
     }
 
-    fn best(&self, wish: &Wish, at_least: Fit, turn: &AtomicU64, slow_start: Duration) -> Option<&Arc<Slot<S>>> {
-        let first = self.first(wish.random);
-        (first..self.groups.len()).chain(0..first).find_map(|index| {
-            let tier = &self.groups[index];
-            let candidates = InTier { tier, wish, at_least, slow_start };
-            let chosen = tier.chooser.choose(&candidates, turn, wish.affinity, wish.random, wish.now)?;
-            Some(&tier.seats[chosen].slot)
-        })
+    fn best(&self, wish: &Wish, at_least: Fit, turn: &AtomicU64) -> Option<&Arc<Slot<S>>> {
+        let (before, from) = self.groups.split_at(self.first(wish.random));
+        // Mostly the first.
+        let first = from.first().and_then(|tier| self.choose_in(tier, wish, at_least, turn));
+        first.or_else(|| from.iter().skip(1).chain(before).find_map(|tier| self.choose_in(tier, wish, at_least, turn)))
+    }
+
+    fn choose_in<'a>(
+        &self,
+        tier: &'a Tier<S>,
+        wish: &Wish,
+        at_least: Fit,
+        turn: &AtomicU64,
+    ) -> Option<&'a Arc<Slot<S>>> {
+        let candidates = InTier { tier, wish, at_least, slow_start: self.settings.slow_start };
+        let chosen = tier.chooser.choose(&candidates, turn, wish.affinity, wish.random, wish.now)?;
+        Some(&tier.seats[chosen].slot)
     }
 
     /// Whether none of those that can be called has answered since it failed last.

@@ -1,5 +1,6 @@
 //! Counts allocations: a call that is let through and succeeds makes none in any layer, nor does a typed refusal.
 
+mod failover;
 mod inner;
 mod layers;
 mod passes;

@@ -6,6 +6,7 @@ use steadfast::{
     adaptive_limit::AdaptiveLimitSettings,
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerSettings},
     coalesce::Coalesce,
+    failover::{Endpoint, Failover, FailoverSettings},
     fallback::Fallback,
     hedge::{Hedge, HedgeDelay, HedgeSettings},
     retry::{Budget, Retry, RetryLayer, RetrySettings},
@@ -125,6 +126,78 @@ RetrySettings {
         let budget = layer.handle().budget().map(|budget| format!("{budget:?}"));
         assert_eq!(budget.as_deref(), Some("Budget { tokens: 50.0, refunds: false, .. }"));
     }
+}
+
+#[test]
+fn the_defaults_of_a_failover_client_are_pinned() {
+    let pinned = "\
+FailoverSettings {
+    balance: PeakEwma,
+    tiers: Strict {
+        min_healthy: 1,
+    },
+    zone: None,
+    failback: After(
+        30s,
+    ),
+    slow_start: 10s,
+    consecutive_failures: Some(
+        5,
+    ),
+    connect_failures: Some(
+        2,
+    ),
+    ejection: Backoff {
+        base: Exponential {
+            initial: 250ms,
+            factor: 2.0,
+        },
+        max: 1s,
+        jitter: None,
+        unit: 1ns,
+    },
+    max_ejected: 0.5,
+    all_out_failures: Some(
+        10,
+    ),
+    all_out: Backoff {
+        base: Exponential {
+            initial: 50ms,
+            factor: 1.5,
+        },
+        max: 400ms,
+        jitter: None,
+        unit: 1ns,
+    },
+    max_hold: 1s,
+    max_endpoints_per_call: 2,
+    acquire_timeout: 1s,
+    trial_timeout: 10s,
+    penalty: 250ms,
+    check: Check {
+        every: 2s,
+        fast: 500ms,
+        timeout: 1s,
+        fall: 3,
+        rise: 2,
+        misses: 3,
+        jitter: 0.1,
+    },
+    outliers: Outliers {
+        success_rate: None,
+        failure_percentage: None,
+        interval: 10s,
+        base_ejection: 5s,
+        max_ejection: 300s,
+        errors: Together,
+    },
+    refuse_writes_on_split_brain: false,
+}";
+    assert_eq!(format!("{:#?}", FailoverSettings::default()), pinned);
+    let (client, handle) = Failover::builder().endpoint(Endpoint::new("a", ())).build().unwrap();
+    assert_eq!((client.handle().name().as_str(), handle.settings()), ("failover", FailoverSettings::default()));
+    let meta = handle.snapshot().endpoints.remove(0).meta;
+    assert_eq!((meta.tier(), meta.weight(), meta.zone(), meta.address()), (0, 1.0, None, None));
 }
 
 #[test]

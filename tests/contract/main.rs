@@ -19,19 +19,27 @@ use mock::{Broken, Fault};
 use steadfast::{BoxError, Error, Rejected};
 
 /// Runs the contract over each subject: `name: [the layer it is] maker, maker for requests that are not Clone, the
-/// test of its shared state, its error over Infallible`; with `<_>` where its type depends on that of the service.
+/// test of its shared state, its error over Infallible`; with `<_>` where its type depends on that of the service, and
+/// `shared` at the end where services must be `Send` because others than the caller use them.
 macro_rules! contract {
     // A type that depends on the service below; any will do.
     (@any $inferred:tt) => { std::future::Pending<Result<mock::Answer, Fault>> };
+    (@local $layer:expr, shared) => {};
+    (@local $layer:expr,) => {
+        #[tokio::test(start_paused = true)]
+        async fn works_over_a_service_that_is_not_send() {
+            bounds::over_a_local_service($layer).await;
+        }
+    };
     ($($subject:ident: [$($layer:ident)?]
-        $make:ident $(<$inferred:tt>)?, $unique:ident, $state:ident, $over_infallible:ty;)*) => {
+        $make:ident $(<$inferred:tt>)?, $unique:ident, $state:ident, $over_infallible:ty $(, $shared:ident)?;)*) => {
         /// The layers that are covered.
         const COVERED: &[&str] = &[$($(stringify!($layer),)?)*];
 
         $(mod $subject {
             use super::*;
 
-            #[allow(dead_code, reason = "a stack is no layer of a name")]
+            #[allow(dead_code, reason = "a stack is no layer of a name, nor is a service over several")]
             fn layer_name() -> &'static str {
                 bounds::type_name(subjects::$make::<Fault $(, contract!(@any $inferred))?>)
             }
@@ -86,10 +94,7 @@ macro_rules! contract {
                 bounds::unique_requests(subjects::$unique::<Fault $(, $inferred)?>).await;
             }
 
-            #[tokio::test(start_paused = true)]
-            async fn works_over_a_service_that_is_not_send() {
-                bounds::over_a_local_service(subjects::$make::<Fault $(, $inferred)?>).await;
-            }
+            contract!(@local subjects::$make::<Fault $(, $inferred)?>, $($shared)?);
 
             #[tokio::test(start_paused = true)]
             async fn virtual_time_is_all_that_a_call_takes() {
@@ -159,6 +164,11 @@ contract! {
     coalesce: [CoalesceLayer] coalesce<_>, coalesce_of_what_is_not_clone, coalesce, Infallible;
     shed: [ShedLayer] shed, shed, shed, Rejected;
     shed_with_a_queue: [ShedLayer] shed_with_queue, shed_with_queue, shed, Rejected;
+    // No layer of the crate, but a service over several: a layer of the suite's own puts it over one, or over two of the same.
+    failover: [] failover, failover_of_what_is_not_clone, failover, Rejected, shared;
+    failover_that_moves_on: []
+        failover_that_moves_on, failover_that_moves_on_of_what_is_not_clone, failover, Rejected, shared;
+    failover_below_others: [] stack_with_failover, stack_with_failover_of_what_is_not_clone, stateful, Rejected, shared;
     stack_of_all: [] stack, stack_of_what_is_not_clone, stack, Rejected;
 }
 

@@ -10,6 +10,7 @@ use steadfast::{
     circuit_breaker::{CircuitBreakerLayer, State},
     coalesce::{CoalesceHandle, CoalesceLayer},
     context,
+    failover::{Failover, Snapshot},
     fallback::FallbackLayer,
     hedge::HedgeDelay,
     rate_limit::{RateLimitLayer, RateLimitSettings, SharedRateLimitLayer},
@@ -291,6 +292,40 @@ pub(crate) async fn cache(new: fn() -> CacheOf<Request>) {
     layer.handle().invalidate(&1);
     by_all(&layer, &inner).await;
     assert_eq!((inner.calls(), new().handle().snapshot().misses), (2, 0), "another layer has a state of its own");
+}
+
+/// One client for each service that the layer makes, which all clones of it share.
+pub(crate) async fn failover<L>(new: fn() -> L)
+where
+    L: Layer<Mock<Fault>, Service = Failover<Mock<Fault>>>,
+{
+    let calls = |snapshot: Snapshot| snapshot.endpoints.iter().map(|endpoint| endpoint.calls).sum::<u64>();
+    let mock = Mock::answering();
+    let client = new().layer(mock.clone());
+    let made_before = client.clone();
+    for _ in 0..6 {
+        clock::within("a call", client.clone().oneshot(Request(1))).await.unwrap();
+    }
+    let handle = made_before.handle();
+    assert_eq!((mock.calls(), calls(handle.snapshot())), (6, 6));
+    // Without an endpoint there is none for any of them.
+    for endpoint in handle.snapshot().endpoints {
+        handle.drain(endpoint.meta.key()).await.unwrap();
+    }
+    for service in [client.clone(), made_before.clone(), client] {
+        let outcome = clock::within("a refusal", service.oneshot(Request(1))).await;
+        let Err(Fault::Rejected(rejected)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(rejected.kind(), RejectedKind::NoEndpoint);
+    }
+    handle.undrain("endpoint 0").unwrap();
+    clock::within("a call", made_before.oneshot(Request(1))).await.unwrap();
+    assert_eq!((mock.calls(), calls(handle.snapshot())), (7, 7));
+    assert_eq!(calls(new().layer(Mock::answering()).handle().snapshot()), 0, "another client has a state of its own");
+}
+
+/// That of its layers, tested with each.
+pub(crate) async fn stateful<L: Over<Mock<Fault>, Fault>>(new: fn() -> L) {
+    by_all(&new(), &Mock::answering()).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
 }
 
 /// There is none to share.

@@ -19,6 +19,7 @@ use steadfast::{
     chaos::{Chaos, ChaosLayer},
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     coalesce::{Coalesce, CoalesceLayer, Share},
+    failover::{Endpoint, Failover},
     fallback::{Fallback, FallbackLayer, FromOutcome, FromService},
     hedge::Hedge,
     rate_limit::{
@@ -195,7 +196,51 @@ pub(crate) fn own_wait(subject: &str) -> Duration {
 
 /// Whether it never drives the inner service to ready but for a call.
 pub(crate) fn is_always_ready(subject: &str) -> bool {
-    ["cache", "coalesce"].contains(&subject)
+    subject.starts_with("failover") || ["cache", "coalesce"].contains(&subject)
+}
+
+/// Puts a client over the service, as one endpoint or as two in different tiers. The state is the client's.
+#[derive(Clone, Debug)]
+pub(crate) struct Over1Or2<P> {
+    endpoints: u32,
+    replay: P,
+}
+
+impl<S: Clone + Send + Sync + 'static, P: Clone> Layer<S> for Over1Or2<P> {
+    type Service = Failover<S, DefaultClassify, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let endpoint = |tier| Endpoint::new(format!("endpoint {tier}"), inner.clone()).tier(tier);
+        let builder = Failover::builder().endpoints((0..self.endpoints).map(endpoint)).replay(self.replay.clone());
+        builder.build().unwrap().0
+    }
+}
+
+pub(crate) fn failover<E>() -> Over1Or2<CloneRequest> {
+    Over1Or2 { endpoints: 1, replay: CloneRequest }
+}
+
+pub(crate) fn failover_of_what_is_not_clone<E>() -> Over1Or2<NoCopy> {
+    Over1Or2 { endpoints: 1, replay: no_copy }
+}
+
+pub(crate) fn failover_that_moves_on<E>() -> Over1Or2<CloneRequest> {
+    Over1Or2 { endpoints: 2, replay: CloneRequest }
+}
+
+pub(crate) fn failover_that_moves_on_of_what_is_not_clone<E>() -> Over1Or2<NoCopy> {
+    Over1Or2 { endpoints: 2, replay: no_copy }
+}
+
+/// Below what stands above it.
+type WithFailover<P> = (TimeoutLayer, RetryLayer<DefaultClassify, P>, Over1Or2<P>);
+
+pub(crate) fn stack_with_failover<E>() -> WithFailover<CloneRequest> {
+    (timeout::<E>(), retry::<E>(), failover_that_moves_on::<E>())
+}
+
+pub(crate) fn stack_with_failover_of_what_is_not_clone<E>() -> WithFailover<NoCopy> {
+    (timeout::<E>(), retry_of_what_is_not_clone::<E>(), failover_that_moves_on_of_what_is_not_clone::<E>())
 }
 
 pub(crate) fn boundary<E>() -> BoundaryLayer {

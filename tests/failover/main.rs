@@ -4,6 +4,8 @@
 
 mod basics;
 mod cold;
+mod fault_24;
 mod roles;
+mod seen_below;
 mod statistics;
 mod support;

@@ -9,6 +9,7 @@ mod boundary;
 mod breaker;
 mod callbacks;
 mod extremes;
+mod failover_extremes;
 mod half_open;
 mod memory;
 mod readiness;

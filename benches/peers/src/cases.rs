@@ -13,6 +13,7 @@ use std::{
 };
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use steadfast::{Rejected, RejectedKind};
 use steadfast::{
     adaptive_limit::AdaptiveLimit,
     bulkhead::Bulkhead,
@@ -21,6 +22,7 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
     coalesce::Coalesce,
     degradation::Degradation,
+    failover::{Balance, Endpoint, Failover},
     fallback::Fallback,
     hedge::Hedge,
     rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
@@ -28,7 +30,12 @@ use steadfast::{
     shed::Shed,
     timeout::Timeout,
 };
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{
+    Service, ServiceBuilder, ServiceExt,
+    balance::p2c,
+    discover::ServiceList,
+    load::{CompleteOnResponse, PeakEwma, PendingRequests},
+};
 
 /// In the order of the report.
 pub(crate) const NAMES: &[&str] = &[
@@ -68,6 +75,20 @@ pub(crate) const NAMES: &[&str] = &[
     "governor, admitted",
     "governor, refused",
     "degradation, asked before the call",
+    "failover over 3, ready at once",
+    "failover over 3, pending once",
+    "failover over 3, round robin, ready at once",
+    "failover over 3, round robin, pending once",
+    "failover over 1000, ready at once",
+    "failover over 1000, pending once",
+    "failover over 1000, round robin, ready at once",
+    "failover over 2, moved on after a refusal",
+    "tower balance (PeakEwma) over 3, ready at once",
+    "tower balance (PeakEwma) over 3, pending once",
+    "tower balance (PeakEwma) over 1000, ready at once",
+    "tower balance (PeakEwma) over 1000, pending once",
+    "tower balance (PendingRequests) over 3, ready at once",
+    "tower balance (PendingRequests) over 3, pending once",
     "stack: fallback timeout retry breaker",
     "stack, pending once",
     "stack with bulkhead and rate limit",
@@ -168,6 +189,24 @@ impl Store for Always {
     }
 }
 
+/// Refuses each call, or answers it.
+#[derive(Clone)]
+struct Refusing(bool);
+
+impl Service<u64> for Refusing {
+    type Response = u64;
+    type Error = Rejected;
+    type Future = Ready<Result<u64, Rejected>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u64) -> Self::Future {
+        ready(if self.0 { Err(Rejected::new(RejectedKind::BulkheadFull, "full")) } else { Ok(request) })
+    }
+}
+
 /// Runs `calls` calls of a case; returns the allocations of the calls and their number.
 pub(crate) fn run(case: &str, calls: u64, allocations: impl Fn() -> u64) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -232,6 +271,20 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             .layer(bulkhead())
             .layer(rate(plenty, plenty, second, Mode::Smooth))
             .service(inner)
+    };
+    let failover = |endpoints: usize, balance, inner: &Inner| {
+        let endpoints = (0..endpoints).map(|i| Endpoint::new(format!("endpoint {i}"), inner.clone()));
+        let builder = Failover::builder().endpoints(endpoints).with(|settings| settings.balance = balance).seed(1);
+        builder.build().expect("settings").0
+    };
+    let ewma = |endpoints: usize, inner: &Inner| {
+        let (rtt, decay) = (Duration::from_millis(30), 1e10);
+        let service = |_| PeakEwma::new(inner.clone(), rtt, decay, CompleteOnResponse::default());
+        p2c::Balance::<_, u64>::new(ServiceList::new::<u64>((0..endpoints).map(service).collect::<Vec<_>>()))
+    };
+    let pending_requests = |endpoints: usize, inner: &Inner| {
+        let service = |_| PendingRequests::new(inner.clone(), CompleteOnResponse::default());
+        p2c::Balance::<_, u64>::new(ServiceList::new::<u64>((0..endpoints).map(service).collect::<Vec<_>>()))
     };
     macro_rules! measure {
         ($service:expr) => {
@@ -308,6 +361,23 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             let ask = move |request: u64| request + u64::from(degradation.allows("reviews"));
             measure!(layered.map_request(ask).service(ready))
         }
+        "failover over 3, ready at once" => measure!(failover(3, Balance::PeakEwma, &ready)),
+        "failover over 3, pending once" => measure!(failover(3, Balance::PeakEwma, &pending)),
+        "failover over 3, round robin, ready at once" => measure!(failover(3, Balance::RoundRobin, &ready)),
+        "failover over 3, round robin, pending once" => measure!(failover(3, Balance::RoundRobin, &pending)),
+        "failover over 1000, ready at once" => measure!(failover(1000, Balance::PeakEwma, &ready)),
+        "failover over 1000, pending once" => measure!(failover(1000, Balance::PeakEwma, &pending)),
+        "failover over 1000, round robin, ready at once" => measure!(failover(1000, Balance::RoundRobin, &ready)),
+        "failover over 2, moved on after a refusal" => {
+            let endpoints = [Endpoint::new("full", Refusing(true)), Endpoint::new("spare", Refusing(false)).tier(1)];
+            measure!(Failover::builder().endpoints(endpoints).seed(1).build().expect("settings").0)
+        }
+        "tower balance (PeakEwma) over 3, ready at once" => measure!(ewma(3, &ready)),
+        "tower balance (PeakEwma) over 3, pending once" => measure!(ewma(3, &pending)),
+        "tower balance (PeakEwma) over 1000, ready at once" => measure!(ewma(1000, &ready)),
+        "tower balance (PeakEwma) over 1000, pending once" => measure!(ewma(1000, &pending)),
+        "tower balance (PendingRequests) over 3, ready at once" => measure!(pending_requests(3, &ready)),
+        "tower balance (PendingRequests) over 3, pending once" => measure!(pending_requests(3, &pending)),
         "stack with bulkhead and rate limit" => measure!(full_stack(ready)),
         "stack with both, pending once" => measure!(full_stack(pending)),
         "stack: fallback timeout retry breaker" => measure!(stack(ready)),

@@ -1,7 +1,8 @@
 //! `cost`: instructions (callgrind) and allocations per call of each layer and of the stack.
 //!
 //! Runs itself under valgrind, each case with two numbers of calls; the difference of the two totals, divided, is one
-//! call. `cost CASE CALLS` is what runs there. Needs valgrind.
+//! call. `cost CASE CALLS` is what runs there,
+//! `cost PART` measures the cases that have that in their names. Needs valgrind.
 
 mod cases;
 
@@ -38,7 +39,8 @@ const MANY: u64 = 3_000;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
-        [] => report(),
+        [] => report(""),
+        [only] => report(only),
         [case, calls] => {
             let calls = calls.parse().expect("the number of calls");
             let (allocated, calls) = cases::run(case, calls, || ALLOCATIONS.load(Ordering::Relaxed));
@@ -46,20 +48,21 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: cost");
+            eprintln!("usage: cost [PART OF A CASE'S NAME]");
             ExitCode::from(2)
         }
     }
 }
 
-fn report() -> ExitCode {
+/// The cases whose names have `only` in them.
+fn report(only: &str) -> ExitCode {
     let Some((bare, _)) = measure("bare") else {
         eprintln!("cost: valgrind did not run; install it (Debian: valgrind)");
         return ExitCode::from(2);
     };
     println!("instructions per call over the bare service ({bare}), and allocations per call");
     println!("{:<60} {:>12} {:>12}", "case", "instructions", "allocations");
-    for case in cases::NAMES {
+    for case in cases::NAMES.iter().filter(|case| case.contains(only)) {
         let Some((instructions, allocations)) = measure(case) else {
             eprintln!("cost: case `{case}` did not run");
             return ExitCode::FAILURE;
