@@ -178,7 +178,9 @@ impl<S> View<S> {
 
     fn best(&self, wish: &Wish, at_least: Fit, turn: &AtomicU64, slow_start: Duration) -> Option<&Arc<Slot<S>>> {
         let first = self.first(wish.random);
-        (first..self.groups.len()).chain(0..first).find_map(|index| {
+        // Wherever it begins, the others come by preference.
+        let others = (0..self.groups.len()).filter(|index| *index != first);
+        std::iter::once(first).filter(|first| *first < self.groups.len()).chain(others).find_map(|index| {
             let tier = &self.groups[index];
             let candidates = InTier { tier, wish, at_least, slow_start };
             let chosen = tier.chooser.choose(&candidates, turn, wish.affinity, wish.random, wish.now)?;
