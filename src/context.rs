@@ -71,6 +71,12 @@ impl Tried {
         self.0.contains(&endpoint)
     }
 
+    /// These, and one more.
+    pub(crate) fn with(mut self, endpoint: u32) -> Self {
+        self.add(endpoint);
+        self
+    }
+
     fn add(&mut self, endpoint: u32) {
         if !self.contains(endpoint) {
             let [_, second, third, fourth, fifth, last] = self.0;

@@ -52,7 +52,7 @@ impl<S> Attempt<S> {
         // Whoever lets it go looks at the calls in flight after that, so that one of the two sees the other.
         fence(SeqCst);
         if slot.going.load(SeqCst) {
-            slot.load.end();
+            leaves(shared, &slot);
             return None;
         }
         let shared = Arc::clone(shared);
@@ -83,7 +83,7 @@ impl<S> Attempt<S> {
 
     pub(super) fn end(mut self, evidence: Evidence, need: Need) {
         self.open = false;
-        self.leaves();
+        leaves(&self.shared, &self.slot);
         let now = || self.shared.clock.now();
         let (slot, shared) = (&self.slot, &*self.shared);
         match evidence {
@@ -126,7 +126,7 @@ impl<S> Attempt<S> {
                 self.trial_ends(TrialEnd::Passed);
                 shared.act(|control, now| control.fleet.refused_role(slot.id, now));
             }
-            Evidence::Nothing => self.trial_ends(TrialEnd::GivenBack),
+            Evidence::Nothing => self.trial_ends(TrialEnd::Nothing),
         }
     }
 
@@ -184,15 +184,6 @@ impl<S> Attempt<S> {
         }
     }
 
-    /// It is no longer in flight.
-    fn leaves(&self) {
-        self.slot.load.end();
-        fence(SeqCst);
-        if self.slot.going.load(SeqCst) && self.slot.load.in_flight() == 0 {
-            self.shared.reap();
-        }
-    }
-
     fn is_current(&self) -> bool {
         self.generation == self.slot.generation.load(Relaxed)
     }
@@ -205,13 +196,22 @@ impl<S> Attempt<S> {
     }
 }
 
+/// A call there is no longer in flight.
+fn leaves<S>(shared: &Shared<S>, slot: &Slot<S>) {
+    slot.load.end();
+    fence(SeqCst);
+    if slot.going.load(SeqCst) && slot.load.in_flight() == 0 {
+        shared.reap();
+    }
+}
+
 impl<S> Drop for Attempt<S> {
     /// Given up, or unwound.
     fn drop(&mut self) {
         if !self.open {
             return;
         }
-        self.leaves();
+        leaves(&self.shared, &self.slot);
         self.slot.counts.abandoned.fetch_add(1, Relaxed);
         if self.running {
             return self.failed(Failure::Error);

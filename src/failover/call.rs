@@ -9,6 +9,7 @@ use super::{
     Need,
     attempt::Attempt,
     elsewhere::{self, Ended, Next},
+    fleet::{Trial, TrialEnd},
     shared::Shared,
     view::{Slot, View, Wish},
 };
@@ -21,7 +22,7 @@ use crate::{
 
 /// A call that tries an endpoint must have so many times as long as calls take.
 const ENOUGH: u32 = 4;
-/// A trial has waited for so long for a request that may be sent twice; then any will do.
+/// A trial has waited for so long for a request that may be sent twice, with time enough; then any will do.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long before its deadline a call that is held is told why.
 const TELL: Duration = Duration::from_millis(5);
@@ -149,35 +150,65 @@ impl<Req> Call<Req> {
         tried: Tried,
         now: Duration,
     ) -> Option<Attempt<S>> {
-        let of_trial = view.trials.iter().filter(|trial| {
-            let patient = self.may_repeat || view.all_out || now.saturating_sub(trial.since) >= PATIENCE;
-            patient && trial.fits(self.need) && !tried.contains(trial.slot.id)
+        let in_time = view.trials.is_empty() || self.has_time(shared, now);
+        let apt = in_time && (self.may_repeat || view.all_out);
+        if let Some(attempt) = self.trial(shared, view, tried, apt, now) {
+            return Some(attempt);
+        }
+        let mut gone = tried;
+        let split = self.need == Need::Primary && view.roles.split;
+        let times = if split { 0 } else { view.endpoints };
+        for _ in 0..times {
+            let wish = Wish { need: self.need, affinity: self.affinity, tried: gone, random: self.random, now };
+            let Some(slot) = view.choose(&wish, &shared.turn) else { break };
+            let attempt = self.begin_at(shared, Arc::clone(slot), None, now);
+            if attempt.is_some() {
+                return attempt;
+            }
+            // It has just been let go.
+            gone = gone.with(slot.id);
+        }
+        // With nothing else left, any call that may go there tries.
+        self.trial(shared, view, tried, in_time, now)
+    }
+
+    /// Leave to try an endpoint; `apt`: whether this call is one to try with before others have had their chance.
+    fn trial<S>(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        view: &View<S>,
+        tried: Tried,
+        apt: bool,
+        now: Duration,
+    ) -> Option<Attempt<S>> {
+        let awaits = view.trials.iter().filter(|trial| {
+            let fits = trial.fits(self.need) && !tried.contains(trial.slot.id);
+            fits && (apt || now.saturating_sub(trial.since) >= PATIENCE)
         });
-        if !view.trials.is_empty() && self.has_time(shared, now) {
-            for awaits in of_trial {
-                let trial = shared.act(|control, now| control.fleet.take_trial(awaits.slot.id, now));
-                if let Some(trial) = trial {
-                    return self.begin_at(shared, Arc::clone(&awaits.slot), Some(trial), now);
-                }
+        for awaits in awaits {
+            let trial = shared.act(|control, now| control.fleet.take_trial(awaits.slot.id, now));
+            if trial.is_some() {
+                return self.begin_at(shared, Arc::clone(&awaits.slot), trial, now);
             }
         }
-        if self.need == Need::Primary && view.roles.split {
-            return None;
-        }
-        let wish = Wish { need: self.need, affinity: self.affinity, tried, random: self.random, now };
-        let slot = Arc::clone(view.choose(&wish, &shared.turn)?);
-        self.begin_at(shared, slot, None, now)
+        None
     }
 
     fn begin_at<S>(
         &mut self,
         shared: &Arc<Shared<S>>,
         slot: Arc<Slot<S>>,
-        trial: Option<super::fleet::Trial>,
+        trial: Option<Trial>,
         now: Duration,
     ) -> Option<Attempt<S>> {
-        let attempt = Attempt::begin(shared, slot, trial, now)?;
-        self.attempts.tries(attempt.slot.id);
+        let id = slot.id;
+        let Some(attempt) = Attempt::begin(shared, slot, trial, now) else {
+            if let Some(trial) = trial {
+                shared.act(|control, now| control.fleet.trial_ended(trial, TrialEnd::GivenBack, now));
+            }
+            return None;
+        };
+        self.attempts.tries(id);
         self.endpoints += 1;
         self.random = self.random.rotate_left(17).wrapping_add(1);
         Some(attempt)
@@ -190,6 +221,7 @@ impl<Req> Call<Req> {
     }
 
     /// Until when a call waits that has nowhere to go; `None`: it does not.
+    /// At `due` it looks again, as nobody else may.
     fn hold<S>(
         &mut self,
         shared: &Shared<S>,
@@ -207,9 +239,10 @@ impl<Req> Call<Req> {
             Some(deadline) => shared.clock.at(deadline).saturating_sub(TELL),
             None => since.saturating_add(most),
         };
-        // Whoever is asked now will have answered at some time before that; and what is due by then is done by who waits.
-        let until = if next > now { next } else { due.filter(|due| *due > now).map_or(end, |due| due.min(end)) };
-        (until <= end && end > now).then_some(until)
+        // Who is being tried now will have answered at some time before that.
+        let until = if next > now { next } else { end };
+        let looks = due.filter(|due| *due > now).map_or(until, |due| due.min(until));
+        (until <= end && end > now).then_some(looks)
     }
 
     /// What follows from the outcome of an attempt: the attempt that comes next, or what the call has come to.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Classify, IntoLayerError, RejectedKind,
-    error::ErrorOf,
+    error::{ErrorOf, refusal},
     retry::Replay,
     time::{self, Sleep},
 };
@@ -161,8 +161,13 @@ where
                     match attempts.enter(|| poll_attempt(stage, attempt, request, copy, cx)) {
                         Poll::Ready(Ok(outcome)) => (outcome.map_err(IntoLayerError::into_layer_error), true),
                         Poll::Ready(Err(error)) => {
-                            attempt.slot.give_up();
-                            (Err(error.into_layer_error()), false)
+                            let outcome = Err(error.into_layer_error());
+                            // That of a layer around it is none of the endpoint's.
+                            let refused = refusal(&outcome).is_some();
+                            if !refused {
+                                attempt.slot.give_up();
+                            }
+                            (outcome, refused)
                         }
                         Poll::Pending => {
                             attempt.pending();

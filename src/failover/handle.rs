@@ -67,8 +67,8 @@ impl<S> FailoverHandle<S> {
     pub fn undrain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
         let id = self.id(key)?;
         self.shared.act(|control, now| {
-            control.with_slot(id, |slot| slot.going.store(false, SeqCst));
             control.fleet.set_draining(id, false, now);
+            control.shows_going(id);
         });
         Ok(())
     }

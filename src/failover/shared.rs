@@ -122,14 +122,20 @@ impl<S> Control<S> {
     }
 
     fn stay(&mut self, id: u32, meta: Meta, now: Duration) {
-        self.with_slot(id, |slot| slot.going.store(false, SeqCst));
         self.fleet.alter(id, meta, now);
+        self.shows_going(id);
     }
 
     fn leave(&mut self, id: u32, now: Duration) {
         self.with_slot(id, |slot| slot.going.store(true, SeqCst));
         self.fleet.leave(id, now);
         self.reap(now);
+    }
+
+    /// Whether somebody wants to know when the last call has ended.
+    pub(super) fn shows_going(&self, id: u32) {
+        let going = self.fleet.is_going(id);
+        self.with_slot(id, |slot| slot.going.store(going, SeqCst));
     }
 
     fn reap(&mut self, now: Duration) {
@@ -231,6 +237,11 @@ impl<S> Shared<S> {
         let ids = control.fleet.to_probe(now);
         let metas = control.fleet.metas().filter(|(id, ..)| ids.contains(id));
         metas.map(|(id, meta, _)| (id, meta.clone())).collect()
+    }
+
+    /// The task has ended, and with it the probes that were under way.
+    pub(super) fn ask_again(&self) {
+        self.act(|control, now| control.fleet.ask_again(now));
     }
 
     /// When the task has something to do.

@@ -122,6 +122,7 @@ impl<S> Drop for Borrowed<S> {
     fn drop(&mut self) {
         if let Some(shared) = self.of.upgrade() {
             *shared.seat.0.lock() = self.parts.take();
+            shared.ask_again();
             shared.idle.store(true, Relaxed);
         }
     }

@@ -182,10 +182,11 @@ impl<S> View<S> {
     }
 
     fn best(&self, wish: &Wish, at_least: Fit, turn: &AtomicU64) -> Option<&Arc<Slot<S>>> {
-        let (before, from) = self.groups.split_at(self.first(wish.random));
-        // Mostly the first.
-        let first = from.first().and_then(|tier| self.choose_in(tier, wish, at_least, turn));
-        first.or_else(|| from.iter().skip(1).chain(before).find_map(|tier| self.choose_in(tier, wish, at_least, turn)))
+        let first = self.first(wish.random);
+        let mostly = self.groups.get(first).and_then(|tier| self.choose_in(tier, wish, at_least, turn));
+        // Wherever it begins, the others come by preference.
+        let others = || self.groups.iter().enumerate().filter(|(index, _)| *index != first);
+        mostly.or_else(|| others().find_map(|(_, tier)| self.choose_in(tier, wish, at_least, turn)))
     }
 
     fn choose_in<'a>(

@@ -8,4 +8,5 @@ mod fault_24;
 mod roles;
 mod seen_below;
 mod statistics;
+mod stuck;
 mod support;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use steadfast::{
-    Error,
+    Error, Rejected, RejectedKind,
     failover::{Endpoint, Failover, FailoverBuilder, FailoverHandle},
 };
 use tower::{Service, ServiceExt};
@@ -32,6 +32,8 @@ pub(crate) enum Does {
     Hangs,
     /// It says that it is a replica.
     NotPrimary,
+    /// A layer around it refuses: its breaker is open.
+    IsOpen,
     Panics,
 }
 
@@ -113,6 +115,7 @@ impl Service<u32> for Node {
                     tokio::time::sleep(after).await;
                     Fault::Reset
                 }
+                Does::IsOpen => return Err(Rejected::new(RejectedKind::CircuitOpen, key).into()),
                 Does::Hangs => std::future::pending().await,
                 Does::Panics => panic!("on purpose"),
             };

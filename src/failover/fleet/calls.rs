@@ -42,7 +42,7 @@ impl Fleet {
         }
         self.all_are_out(true, now);
         // What began before that says nothing of what comes after.
-        self.members.iter_mut().for_each(|member| member.generation = member.generation.wrapping_add(1));
+        self.members.iter_mut().for_each(|member| member.begins_anew(now));
         self.settle(now);
         true
     }
@@ -50,10 +50,12 @@ impl Fleet {
     /// Leave to try it, if it still waits for that.
     pub(in crate::failover) fn take_trial(&mut self, id: u32, now: Duration) -> Option<Trial> {
         self.advance(now);
-        if let Some(out) = &mut self.all_out {
-            if !matches!(out.trial, AllOutTrial::Waiting(waiting) if waiting == id) {
+        if let Some(out) = self.all_out {
+            let member = self.member(id)?;
+            if !matches!(out.trial, AllOutTrial::Waiting(turn) if self.may_be_tried(turn, member)) {
                 return None;
             }
+            let out = self.all_out.get_or_insert(out);
             out.trial = AllOutTrial::Trying { id, since: now };
             out.trials = out.trials.saturating_add(1);
             out.last = Some(id);
@@ -75,28 +77,40 @@ impl Fleet {
         if self.generation(id) != Some(generation) {
             return;
         }
-        match (end, self.all_out) {
-            (TrialEnd::Passed, out) => {
-                if let Some(out) = out {
+        let unit = self.rng.unit();
+        let out = self.all_out.filter(|out| matches!(out.trial, AllOutTrial::Trying { id: of, .. } if of == id));
+        let later = out.map(|out| {
+            let wait = self.settings.all_out.endless(out.trials, unit);
+            AllOut { trial: AllOutTrial::At(now.saturating_add(wait)), ..out }
+        });
+        let ejection = self.settings.ejection.clone();
+        let member = self.member_mut(id).expect("its generation is known");
+        match end {
+            TrialEnd::Passed => {
+                if let Some(out) = self.all_out {
                     self.answered_again(id, out, now);
                 }
                 self.back_in(id, now);
             }
-            (TrialEnd::Failed, Some(out)) => {
-                let wait = self.settings.all_out.endless(out.trials, self.rng.unit());
-                self.all_out = Some(AllOut { trial: AllOutTrial::At(now.saturating_add(wait)), ..out });
-                if self.member(id).is_some_and(|member| member.passive != Passive::In) {
+            TrialEnd::Failed => {
+                // Where so many calls have failed, it has not been ejected.
+                if member.passive != Passive::In {
                     self.eject(id, Cause::Trial, now);
                 }
+                self.all_out = later.or(self.all_out);
             }
-            (TrialEnd::Failed, None) => self.eject(id, Cause::Trial, now),
-            (TrialEnd::GivenBack, out) => {
-                let member = self.member_mut(id).expect("its generation is known");
+            TrialEnd::Nothing => {
                 member.generation = member.generation.wrapping_add(1);
                 if let Passive::Trying { cause, .. } = member.passive {
-                    member.passive = Passive::Waiting { cause, since: now };
+                    let wait = ejection.endless(member.ejections, unit);
+                    member.passive = Passive::Ejected { cause, until: now.saturating_add(wait) };
                 }
-                self.all_out = out.map(|out| AllOut { trial: AllOutTrial::Waiting(id), ..out });
+                self.all_out = later.or(self.all_out);
+            }
+            TrialEnd::GivenBack => {
+                member.begins_anew(now);
+                // The next one has its turn: whoever tries this one may never wait for long enough.
+                self.all_out = out.map(|out| AllOut { trial: AllOutTrial::At(now), ..out }).or(self.all_out);
             }
         }
         self.settle(now);

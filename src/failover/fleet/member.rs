@@ -144,6 +144,19 @@ impl Member {
         self.passive == Passive::In && self.present()
     }
 
+    /// A probe of it is under way.
+    pub(super) fn is_asked(&self) -> bool {
+        self.checked.is_probed() && self.asked_next == Duration::MAX && self.cold == Cold::Runs && !self.leaving
+    }
+
+    /// What was begun before says nothing of it any more: a trial is to be made anew.
+    pub(super) fn begins_anew(&mut self, now: Duration) {
+        self.generation = self.generation.wrapping_add(1);
+        if let Passive::Trying { cause, .. } = self.passive {
+            self.passive = Passive::Waiting { cause, since: now };
+        }
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.held_until.is_some()
     }

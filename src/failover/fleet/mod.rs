@@ -77,7 +77,9 @@ enum AllOutTrial {
 pub(super) enum TrialEnd {
     Passed,
     Failed,
-    /// It says nothing.
+    /// It says nothing, and another one at once would not either.
+    Nothing,
+    /// Nobody has waited for it.
     GivenBack,
 }
 
@@ -173,7 +175,14 @@ impl Fleet {
     }
 
     pub(super) fn id_of(&self, key: &str) -> Option<u32> {
-        self.members.iter().find(|member| *member.meta.key == *key).map(|member| member.id)
+        // One that has been replaced may still have calls under way.
+        let same = self.members.iter().filter(|member| *member.meta.key == *key);
+        same.min_by_key(|member| member.leaving).map(|member| member.id)
+    }
+
+    /// Whether it gets no new calls by hand, or because it was removed.
+    pub(super) fn is_going(&self, id: u32) -> bool {
+        self.member(id).is_some_and(|member| member.draining || member.leaving)
     }
 
     pub(super) fn generation(&self, id: u32) -> Option<u32> {
@@ -258,7 +267,10 @@ impl Fleet {
 
     pub(super) fn set_settings(&mut self, settings: FailoverSettings, now: Duration) {
         self.roles.iter_mut().for_each(|roles| roles.rules = rules(&settings));
-        self.settings = settings;
+        let failback = std::mem::replace(&mut self.settings, settings).failback;
+        if failback != self.settings.failback {
+            self.hold_anew(now);
+        }
         self.settle(now);
     }
 
@@ -284,6 +296,7 @@ impl Fleet {
             }
             changed |= member.slow_start_ends(self.settings.slow_start, now);
             if member.checked.expire(&self.settings.check, now).is_some() {
+                member.begins_anew(now);
                 let (key, why) = (member.meta.key.clone(), member.said());
                 self.events.push(FailoverEvent::EndpointDown { key, why });
                 changed = true;
@@ -338,8 +351,10 @@ impl Fleet {
         match self.all_out.map(|out| out.trial) {
             None => {
                 plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);
-                // Those of tiers that are not used wait until they are.
-                let used = self.in_use.unwrap_or(u32::MAX);
+                // Those of tiers that are not used wait until they are; but by role any may be the only one.
+                let shared = plan.groups.iter().filter(|group| group.share > 0.0).map(|group| group.tier).max();
+                let used = self.in_use.map_or(u32::MAX, |tier| shared.map_or(tier, |shared| tier.max(shared)));
+                let used = if self.roles.is_some() { u32::MAX } else { used };
                 let wanted = self.members.iter().filter(|member| member.present() && member.meta.tier <= used);
                 let waiting = |member: &Member| match member.passive {
                     Passive::Waiting { since, .. } => Some((Seat::of(member, self.roles.as_ref(), now), since)),
@@ -348,8 +363,11 @@ impl Fleet {
                 plan.trials = wanted.filter_map(waiting).collect();
             }
             Some(AllOutTrial::Waiting(id)) => {
-                let seat = self.member(id).map(|member| (Seat::of(member, self.roles.as_ref(), now), now));
-                plan.trials.extend(seat);
+                let since = self.all_out.map_or(now, |out| out.since);
+                let may = self.members.iter().filter(|member| self.may_be_tried(id, member));
+                let seats = may.map(|member| (Seat::of(member, self.roles.as_ref(), now), since));
+                plan.trials.extend(seats);
+                plan.trials.sort_by_key(|(seat, _)| seat.id != id);
                 next = Some(now);
             }
             Some(AllOutTrial::At(at)) => {
@@ -363,8 +381,21 @@ impl Fleet {
                 next = Some(now);
             }
         }
+        if self
+            .members
+            .iter()
+            .any(|member| member.is_asked() && (member.checked.up() != Some(true) || self.roles.is_some()))
+        {
+            next = Some(next.map_or(now, |next| next.min(now)));
+        }
         (plan.due, plan.next) = (due, next);
         plan
+    }
+
+    /// While all are out, and it is the turn of `turn`: of roles it may be that no call fits that one.
+    fn may_be_tried(&self, turn: u32, member: &Member) -> bool {
+        let tried = matches!(member.passive, Passive::Trying { .. });
+        member.id == turn || self.roles.is_some() && member.present() && !tried
     }
 
     pub(super) fn take_events(&mut self) -> Vec<FailoverEvent> {
@@ -421,3 +452,6 @@ fn rules(settings: &FailoverSettings) -> Rules {
     let max_age = settings.check.every.saturating_mul(3).saturating_add(settings.check.timeout);
     Rules { max_age, refuse_writes_on_split: settings.refuse_writes_on_split_brain }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,6 +158,11 @@ pub(super) fn groups(
     groups.extend(later);
     // Tiers without a share come after those that have one, in their order.
     groups.sort_by_key(|group| group.share <= 0.0);
+    // Those of tiers where nobody is there are the others'.
+    let sum: f64 = groups.iter().map(|group| group.share).sum();
+    if sum > 0.0 {
+        groups.iter_mut().for_each(|group| group.share /= sum);
+    }
     if let Some(pinned) = members.iter().find(|member| Some(member.id) == pinned && member.admissible()) {
         groups.iter_mut().for_each(|group| group.share = 0.0);
         groups.splice(0..0, group(pinned.meta.tier, 1.0, &[pinned]));

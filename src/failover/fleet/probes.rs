@@ -22,6 +22,11 @@ impl Fleet {
         self.members.iter_mut().filter(due).map(ask).collect()
     }
 
+    /// What has been asked is not answered any more.
+    pub(in crate::failover) fn ask_again(&mut self, now: Duration) {
+        self.members.iter_mut().filter(|member| member.is_asked()).for_each(|member| member.asked_next = now);
+    }
+
     /// When the next probe is due.
     pub(in crate::failover) fn next_probe(&self) -> Option<Duration> {
         let awake = self.members.iter().filter(|member| member.cold == Cold::Runs && !member.leaving);
@@ -70,7 +75,7 @@ impl Fleet {
         }
         match change {
             Some(check::Change::Down) => {
-                member.generation = member.generation.wrapping_add(1);
+                member.begins_anew(now);
                 let (key, why) = (member.meta.key.clone(), member.said());
                 self.events.push(FailoverEvent::EndpointDown { key, why });
             }

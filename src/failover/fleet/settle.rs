@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::FailoverEvent,
     AllOut, AllOutTrial, Fleet,
-    member::{Member, Out},
+    member::{Member, Out, Passive},
     plan::groups,
 };
 
@@ -69,7 +69,7 @@ impl Fleet {
                     };
                     let left = in_use.is_some_and(|tier| tier > member.meta.tier)
                         && self.members.iter().any(|other| Some(other.meta.tier) == in_use && other.admissible())
-                        && !self.members.iter().any(ready);
+                        && !(self.pinned.is_some() && self.members.iter().any(ready));
                     let unit = self.rng.unit();
                     let member = &mut self.members[index];
                     member.out = None;
@@ -108,6 +108,21 @@ impl Fleet {
         }
     }
 
+    /// Traffic goes back in another way from now on.
+    pub(super) fn hold_anew(&mut self, now: Duration) {
+        let hold = self.settings.failback.hold();
+        if hold == Some(Duration::ZERO) {
+            return self.end_holds(now, |_| true);
+        }
+        for index in 0..self.members.len() {
+            let unit = self.rng.unit();
+            let member = &mut self.members[index];
+            if let Some(until) = &mut member.held_until {
+                *until = hold.map_or(Duration::MAX, |hold| member.damping.recovered(now, hold, unit).min(*until));
+            }
+        }
+    }
+
     pub(super) fn all_are_out(&mut self, by_failures: bool, now: Duration) {
         let wait = self.settings.all_out.endless(1, self.rng.unit());
         let trial = AllOutTrial::At(now.saturating_add(wait));
@@ -131,8 +146,14 @@ impl Fleet {
         let of_last = out.last.and_then(|last| self.members.iter().position(|member| member.id == last));
         let start = of_last.map_or(0, |last| last + 1);
         let order = (start..self.members.len()).chain(0..start);
-        let next = order.map(|index| &self.members[index]).find(|member| member.present()).map(|member| member.id);
-        let trial = next.map_or(AllOutTrial::At(now), AllOutTrial::Waiting);
+        let mut present = order.map(|index| &self.members[index]).filter(|member| member.present()).peekable();
+        // One that is being tried already, if there is no other.
+        let tried = present.peek().and_then(|member| match member.passive {
+            Passive::Trying { since, .. } => Some(AllOutTrial::Trying { id: member.id, since }),
+            _ => None,
+        });
+        let next = present.find(|member| !matches!(member.passive, Passive::Trying { .. }));
+        let trial = next.map(|member| AllOutTrial::Waiting(member.id)).or(tried).unwrap_or(AllOutTrial::At(now));
         self.all_out = Some(AllOut { trial, ..out });
     }
 
@@ -150,10 +171,13 @@ impl Fleet {
             self.end_holds(now, |_| true);
             return self.note_tier(now);
         }
-        // What is used for want of anything else is in hold no longer.
+        // What is used for want of anything else is in hold no longer, nor what waits for its tier to be used.
         let used: Vec<u32> =
             plan.iter().filter(|group| group.share > 0.0).flat_map(|group| &group.seats).map(|seat| seat.id).collect();
-        self.end_holds(now, |member| used.contains(&member.id));
+        let by_hand = self.pinned.is_some();
+        let waits =
+            |member: &Member| !by_hand && Some(member.meta.tier) == tier && member.held_until == Some(Duration::MAX);
+        self.end_holds(now, |member| used.contains(&member.id) || waits(member));
         self.change_tier(tier);
     }
 
