@@ -246,8 +246,8 @@ impl<S> Shared<S> {
 
     /// When the task has something to do.
     pub(super) fn next_of_task(&self) -> Option<Duration> {
-        let probe = self.control.lock().fleet.next_probe();
-        [probe, self.view.load().due].into_iter().flatten().min()
+        let own = self.control.lock().fleet.task_due();
+        [own, self.view.load().due].into_iter().flatten().min()
     }
 
     pub(super) fn probed(&self, id: u32, result: Result<Report, Name>) {
@@ -330,7 +330,7 @@ impl<S> Shared<S> {
     pub(super) fn act<T>(&self, act: impl FnOnce(&mut Control<S>, Duration) -> T) -> T {
         let now = self.clock.now();
         let mut control = self.control.lock();
-        let before = [control.fleet.next_probe(), self.view.load().due].into_iter().flatten().min();
+        let before = [control.fleet.task_due(), self.view.load().due].into_iter().flatten().min();
         control.judge(now);
         control.fleet.advance(now);
         let value = act(&mut control, now);
@@ -342,7 +342,7 @@ impl<S> Shared<S> {
             }
         }
         let view = View::of(control.fleet.plan(now), Arc::clone(&self.settings.get()), &control.slots);
-        let next = [control.fleet.next_probe(), view.due].into_iter().flatten().min();
+        let next = [control.fleet.task_due(), view.due].into_iter().flatten().min();
         let sooner = next.is_some_and(|next| before.is_none_or(|before| next < before));
         let events = control.fleet.take_events();
         // Under the lock, or an older view might replace a newer one.

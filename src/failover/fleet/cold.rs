@@ -92,7 +92,12 @@ impl Fleet {
         }
     }
 
-    /// When something of it is due.
+    /// When the task has something to do: a probe, or a cold standby.
+    pub(in crate::failover) fn task_due(&self) -> Option<Duration> {
+        self.cold_due().chain(self.next_probe()).min()
+    }
+
+    /// When a cold standby is to be started or stopped.
     pub(in crate::failover) fn cold_due(&self) -> impl Iterator<Item = Duration> {
         self.starts_at().into_iter().chain(self.members.iter().filter_map(Member::stops_at))
     }

@@ -347,7 +347,8 @@ impl Fleet {
             let silent = member.checked.silent_at(&self.settings.check);
             [ends, warm, silent].into_iter().flatten().for_each(|at| sooner(&mut due, at));
         }
-        self.cold_due().chain(self.judges_at()).for_each(|at| sooner(&mut due, at));
+        // What only the task does, as starting a cold standby, is not among it: who looks could do nothing.
+        self.judges_at().into_iter().for_each(|at| sooner(&mut due, at));
         match self.all_out.map(|out| out.trial) {
             None => {
                 plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);
