@@ -203,7 +203,8 @@ impl<S> Candidates for InTier<'_, S> {
     }
 
     fn usable(&self, i: usize) -> bool {
-        !self.wish.tried.contains(self.tier.seats[i].slot.id)
+        // Mostly it is its first endpoint.
+        self.wish.tried.is_empty() || !self.wish.tried.contains(self.tier.seats[i].slot.id)
     }
 
     fn load(&self, i: usize) -> &Load {
