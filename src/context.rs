@@ -67,6 +67,13 @@ struct Attempts {
 pub(crate) struct Tried([u32; 6]);
 
 impl Tried {
+    /// Whether it has been sent nowhere yet.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0[5] == 0
+    }
+
+    #[inline]
     pub(crate) fn contains(&self, endpoint: u32) -> bool {
         self.0.contains(&endpoint)
     }

@@ -42,6 +42,7 @@ pub(super) struct Attempt<S> {
 
 impl<S> Attempt<S> {
     /// `None` if the endpoint has just gone.
+    #[inline]
     pub(super) fn begin(
         shared: &Arc<Shared<S>>,
         slot: Arc<Slot<S>>,
@@ -81,6 +82,7 @@ impl<S> Attempt<S> {
         value
     }
 
+    #[inline]
     pub(super) fn end(mut self, evidence: Evidence, need: Need) {
         self.open = false;
         leaves(&self.shared, &self.slot);

@@ -115,7 +115,7 @@ impl<Req> Call<Req> {
         let tried = self.attempts.tried();
         let mut attempt = self.attempt(shared, &view, tried, now);
         // Attempts of layers above have been everywhere: rather there once more than nowhere.
-        if attempt.is_none() && tried != Tried::default() {
+        if attempt.is_none() && !tried.is_empty() {
             attempt = self.attempt(shared, &shared.view.load(), Tried::default(), now);
         }
         if let Some(attempt) = attempt {

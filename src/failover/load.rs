@@ -119,6 +119,7 @@ impl Load {
     /// What it is now. Idle time makes an endpoint look faster, so that one that was slow is called again: one that costs `k`
     /// times as much as others after `DECAY * ln(k)` seconds at the latest. That is over when a call is on its way to
     /// it, so it gets one and not all.
+    #[inline]
     pub(super) fn look(&self, Moment(now): Moment) -> Look {
         let in_flight = self.in_flight();
         let (mut latency, at) = unpacked(self.sample.load(Relaxed));

@@ -238,7 +238,9 @@ impl<S> Candidates for InTier<'_, S> {
 
     fn usable(&self, i: usize) -> bool {
         let seat = &self.tier.seats[i];
-        !self.wish.tried.contains(seat.slot.id) && seat.part.fits(self.wish.need) >= self.at_least
+        // Mostly it is the first endpoint of a call that does not ask for a role.
+        let new = self.wish.tried.is_empty() || !self.wish.tried.contains(seat.slot.id);
+        new && seat.part.fits(self.wish.need) >= self.at_least
     }
 
     fn load(&self, i: usize) -> &Load {

@@ -33,7 +33,7 @@ fn rounded(value: f64) -> f64 {
 
 #[test]
 fn by_default_nobody_is_judged() {
-    assert_eq!(judge(&Outliers::default(), &rates(&[0, 100, 100, 100, 100, 100])), []);
+    assert_eq!(judge(&Outliers::default(), &rates(&[0, 100, 100, 100, 100, 100])), [0_u32; 0]);
 }
 
 /// The numbers of Envoy's own test: a mean of 90, and a threshold of 52.
@@ -47,7 +47,7 @@ fn the_threshold_of_the_success_rate_is_envoys() {
     };
     assert_eq!([rate, mean, threshold].map(rounded), [0.5, 0.9, 0.52]);
     assert_eq!(ids(&by_rate(), &rates(&[99, 100, 100, 100, 100])), [0], "next to those that never fail");
-    assert_eq!(ids(&by_rate(), &rates(&[50, 60, 100, 100, 100])), []);
+    assert_eq!(ids(&by_rate(), &rates(&[50, 60, 100, 100, 100])), [0_u32; 0]);
     assert_eq!(ids(&by_rate(), &rates(&[50, 90, 100, 80, 100, 95, 70])), [0]);
 }
 
@@ -55,13 +55,13 @@ fn the_threshold_of_the_success_rate_is_envoys() {
 fn where_all_are_equally_bad_none_is_an_outlier() {
     for rate in 0..=100 {
         for hosts in 5..40 {
-            assert_eq!(ids(&by_rate(), &rates(&vec![rate; hosts])), []);
+            assert_eq!(ids(&by_rate(), &rates(&vec![rate; hosts])), [0_u32; 0]);
         }
     }
     let narrow = SuccessRate { deviations: 0.000_001, ..SuccessRate::default() };
     for (good, of) in [(7, 100), (1, 3), (123, 1_000), (2, 7)] {
         let same: Vec<_> = (0..7).map(|id| host(id, 100 * good, 100 * (of - good))).collect();
-        assert_eq!(ids(&Outliers { success_rate: Some(narrow), ..Outliers::default() }, &same), []);
+        assert_eq!(ids(&Outliers { success_rate: Some(narrow), ..Outliers::default() }, &same), [0_u32; 0]);
     }
 }
 
@@ -69,7 +69,7 @@ fn where_all_are_equally_bad_none_is_an_outlier() {
 fn those_with_too_few_requests_are_neither_judged_nor_counted() {
     let mut hosts = rates(&[0, 100, 100, 100, 100, 100]);
     hosts[0] = host(0, 0, 99);
-    assert_eq!(ids(&by_rate(), &hosts), []);
+    assert_eq!(ids(&by_rate(), &hosts), [0_u32; 0]);
     hosts[0] = host(0, 0, 100);
     assert_eq!(ids(&by_rate(), &hosts), [0]);
     hosts[4] = host(4, 99, 0);
@@ -85,7 +85,7 @@ fn those_with_too_few_requests_are_neither_judged_nor_counted() {
 fn a_share_of_failures_is_judged_by_itself() {
     assert_eq!(ids(&by_share(), &[host(7, 15, 85), host(8, 16, 84)]), [7]);
     assert_eq!(ids(&by_share(), &[host(7, 0, 49), host(8, 0, 50)]), [8]);
-    assert_eq!(ids(&by_share(), &[host(7, 0, 0)]), []);
+    assert_eq!(ids(&by_share(), &[host(7, 0, 0)]), [0_u32; 0]);
     assert_eq!(ids(&by_share(), &[host(7, 10, 90), host(8, 0, 100)]), [8, 7], "the worst first");
     assert_eq!(judge(&by_share(), &[host(7, 10, 90)])[0].why, Why::FailurePercentage { share: 0.9 });
 }
