@@ -45,6 +45,8 @@ pub(super) struct Call<Req> {
     deposits: bool,
     /// Whether the attempt under way has a token of the budget.
     token: bool,
+    /// The next attempt is a further one: the call waits for another endpoint.
+    further: bool,
 }
 
 /// What follows an attempt.
@@ -81,6 +83,7 @@ impl<Req> Call<Req> {
             reached: false,
             deposits: false,
             token: false,
+            further: false,
         }
     }
 
@@ -110,13 +113,16 @@ impl<Req> Call<Req> {
         let now = shared.clock.now();
         shared.look(now);
         let tried = self.attempts.tried();
-        if let Some(attempt) = self.attempt(shared, tried, now) {
-            return Choice::To(attempt);
+        let mut attempt = self.attempt(shared, tried, now);
+        if attempt.is_none() && tried != Tried::default() {
+            // Attempts of layers above have been everywhere: rather there once more than nowhere.
+            attempt = self.attempt(shared, Tried::default(), now);
         }
-        // Attempts of layers above have been everywhere: rather there once more than nowhere.
-        if tried != Tried::default()
-            && let Some(attempt) = self.attempt(shared, Tried::default(), now)
-        {
+        if let Some(attempt) = attempt {
+            if std::mem::take(&mut self.further) {
+                self.attempts.take();
+                shared.counts.moved.fetch_add(1, Relaxed);
+            }
             return Choice::To(attempt);
         }
         let (roles, mut next, due) = {
@@ -124,7 +130,7 @@ impl<Req> Call<Req> {
             (view.roles, view.next, view.due)
         };
         if self.need == Need::Primary && roles.split {
-            return Choice::Nowhere(shared.refuse(RejectedKind::SplitBrain, None));
+            return self.nowhere(shared, RejectedKind::SplitBrain, None);
         }
         if matches!(self.need, Need::Primary | Need::ReplicaPreferred { .. }) && roles.primary.is_none() {
             if !roles.searching {
@@ -135,8 +141,14 @@ impl<Req> Call<Req> {
         }
         match self.hold(shared, next, due, now) {
             Some(until) => Choice::Hold { until },
-            None => Choice::Nowhere(shared.refuse(RejectedKind::NoEndpoint, next)),
+            None => self.nowhere(shared, RejectedKind::NoEndpoint, next),
         }
+    }
+
+    /// Refused; an endpoint may have seen an earlier attempt all the same.
+    fn nowhere<S>(&self, shared: &Shared<S>, kind: RejectedKind, next: Option<Duration>) -> Choice<S> {
+        let rejected = shared.refuse(kind, next);
+        Choice::Nowhere(if self.reached { rejected.reached() } else { rejected })
     }
 
     fn attempt<S>(&mut self, shared: &Arc<Shared<S>>, tried: Tried, now: Duration) -> Option<Attempt<S>> {
@@ -300,15 +312,25 @@ impl<Req> Call<Req> {
                 if let Some(attempt) = self.elsewhere(shared, next == Next::Again) {
                     return Then::To(attempt);
                 }
+                // Whoever is the primary instead is being looked for.
+                let waits = ended == Ended::WrongRole && self.need != Need::Any && self.may_go_on(shared);
+                if waits && shared.view.load().roles.searching {
+                    self.further = true;
+                    return Then::Hold;
+                }
             }
         }
         Then::Finish(self.finish(outcome))
     }
 
+    fn may_go_on<S>(&self, shared: &Shared<S>) -> bool {
+        let left = self.endpoints < shared.settings.get().max_endpoints_per_call && self.attempts.left();
+        left && self.request.is_some()
+    }
+
     /// Another endpoint, never one that it has been sent to.
     fn elsewhere<S>(&mut self, shared: &Arc<Shared<S>>, costs: bool) -> Option<Attempt<S>> {
-        let left = self.endpoints < shared.settings.get().max_endpoints_per_call && self.attempts.left();
-        if !left || self.request.is_none() {
+        if !self.may_go_on(shared) {
             return None;
         }
         let now = shared.clock.now();
