@@ -264,6 +264,10 @@ impl World {
     /// Nothing is gone back to before its hold is over, unless what was used instead is lost.
     fn holds(&mut self, hold: Duration) {
         let fleet = &mut self.fleet;
+        let enough = match fleet.settings.tiers {
+            TierPolicy::Strict { min_healthy } => min_healthy as usize,
+            TierPolicy::Spillover { .. } => 1,
+        };
         let events = fleet.take_events();
         for event in &events {
             match event {
@@ -271,7 +275,8 @@ impl World {
                 FailoverEvent::TierChanged { from: Some(from), to: Some(to) } if to < from => {
                     let plan = fleet.plan(self.now);
                     let stays = |member: &Member| member.meta.tier == *from && member.admissible() && !member.is_held();
-                    if !fleet.members.iter().any(stays) || fleet.in_use != Some(*to) {
+                    if fleet.members.iter().filter(|member| stays(member)).count() < enough || fleet.in_use != Some(*to)
+                    {
                         continue;
                     }
                     let mut used = plan.groups[0].seats.iter().map(|seat| &fleet.member(seat.id).unwrap().meta.key);
