@@ -47,6 +47,8 @@ pub(super) struct Call<Req> {
     deposits: bool,
     /// Whether the attempt under way has a token of the budget.
     token: bool,
+    /// The next attempt is a further one: the call waits for another endpoint.
+    further: bool,
 }
 
 /// What follows an attempt.
@@ -84,6 +86,7 @@ impl<Req> Call<Req> {
             reached: false,
             deposits: false,
             token: false,
+            further: false,
         }
     }
 
@@ -120,6 +123,9 @@ impl<Req> Call<Req> {
         }
         if let Some(attempt) = attempt {
             self.sees(&view);
+            if std::mem::take(&mut self.further) {
+                shared.counts.moved.fetch_add(1, Relaxed);
+            }
             return Choice::To(attempt);
         }
         drop(view);
@@ -128,7 +134,7 @@ impl<Req> Call<Req> {
             (view.roles, view.next, view.due)
         };
         if self.need == Need::Primary && roles.split {
-            return Choice::Nowhere(shared.refuse(RejectedKind::SplitBrain, None));
+            return self.nowhere(shared, RejectedKind::SplitBrain, None);
         }
         if matches!(self.need, Need::Primary | Need::ReplicaPreferred { .. }) && roles.primary.is_none() {
             if !roles.searching {
@@ -139,8 +145,14 @@ impl<Req> Call<Req> {
         }
         match self.hold(shared, next, due, now) {
             Some(until) => Choice::Hold { until },
-            None => Choice::Nowhere(shared.refuse(RejectedKind::NoEndpoint, next)),
+            None => self.nowhere(shared, RejectedKind::NoEndpoint, next),
         }
+    }
+
+    /// Refused; an endpoint may have seen an earlier attempt all the same.
+    fn nowhere<S>(&self, shared: &Shared<S>, kind: RejectedKind, next: Option<Duration>) -> Choice<S> {
+        let rejected = shared.refuse(kind, next);
+        Choice::Nowhere(if self.reached { rejected.reached() } else { rejected })
     }
 
     fn attempt<S>(
@@ -307,6 +319,7 @@ impl<Req> Call<Req> {
             // It was not sent, or not done, and so has not been anywhere.
             Next::Elsewhere if (of_all_out || self.seeks(ended)) && self.request.is_some() => {
                 self.endpoints -= 1;
+                self.further = self.seeks(ended);
                 return Then::Hold;
             }
             Next::Elsewhere | Next::Again => {
@@ -323,11 +336,14 @@ impl<Req> Call<Req> {
         ended == Ended::WrongRole && self.need != Need::Any
     }
 
+    fn may_go_on<S>(&self, shared: &Shared<S>) -> bool {
+        let most = shared.settings.get().max_endpoints_per_call;
+        self.endpoints < most && self.attempts.left() && self.request.is_some()
+    }
+
     /// Another endpoint, never one that it has been sent to.
     fn elsewhere<S>(&mut self, shared: &Arc<Shared<S>>, costs: bool) -> Option<Attempt<S>> {
-        let most = shared.settings.get().max_endpoints_per_call;
-        let left = self.endpoints < most && self.attempts.left();
-        if !left || self.request.is_none() {
+        if !self.may_go_on(shared) {
             return None;
         }
         let now = shared.clock.now();

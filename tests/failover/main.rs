@@ -2,11 +2,15 @@
 
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
+mod all_out;
 mod basics;
 mod cold;
 mod fault_24;
+mod faults;
 mod roles;
 mod seen_below;
+mod shares;
+mod stacked;
 mod statistics;
 mod stuck;
 mod support;

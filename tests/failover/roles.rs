@@ -1,11 +1,208 @@
-//! Calls that need the primary.
+//! Calls that need the primary, or a replica.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use steadfast::failover::Need;
-use tower::ServiceExt;
+use steadfast::{
+    Error, RejectedKind,
+    failover::{
+        FailoverEvent, FailoverHandle, FailoverSettings, Meta, Need,
+        probe::{self, Report, Role},
+    },
+    telemetry::Received,
+    timeout::Timeout,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::support::*;
+
+/// What endpoints say of themselves; and how often they were asked.
+#[derive(Clone, Default)]
+struct Says {
+    reports: Arc<Mutex<HashMap<String, Report>>>,
+    asked: Arc<AtomicU32>,
+}
+
+impl Says {
+    fn says(&self, key: &str, report: Report) {
+        self.reports.lock().unwrap().insert(key.to_owned(), report);
+    }
+}
+
+fn primary(epoch: u64) -> Report {
+    Report::new().role(Role::Primary).epoch(epoch)
+}
+
+fn replica(lag: Duration) -> Report {
+    Report::new().role(Role::Replica).epoch(1).lag(lag)
+}
+
+/// What a request of this number needs.
+fn need(request: &u32) -> Need {
+    match request {
+        0 => Need::Any,
+        1 => Need::Primary,
+        2 => Need::Replica,
+        _ => Need::ReplicaPreferred { max_lag: 1000 * MS },
+    }
+}
+
+type Outcome = Result<&'static str, Error<Fault>>;
+
+trait Asks: Service<u32, Response = &'static str, Error = Error<Fault>, Future: Send> + Clone + Send + 'static {}
+impl<S> Asks for S where
+    S: Service<u32, Response = &'static str, Error = Error<Fault>, Future: Send> + Clone + Send + 'static
+{
+}
+
+fn client(all: &[Node], says: &Says, edit: fn(&mut FailoverSettings)) -> (impl Asks + use<>, FailoverHandle<Node>) {
+    let said = says.clone();
+    let probe = probe::from_fn(move |meta: Meta, _: Option<Node>| {
+        said.asked.fetch_add(1, Relaxed);
+        let report = said.reports.lock().unwrap().get(&**meta.key()).copied();
+        async move { report.ok_or(Fault::Refused) }
+    });
+    let (client, handle) = over(all).probe(probe).need(need).with(edit).build().unwrap();
+    (client, handle)
+}
+
+async fn ask(client: &impl Asks, request: u32) -> Outcome {
+    client.clone().oneshot(request).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_go_to_a_replica_that_is_near_or_else_to_the_primary() {
+    let all = nodes(["a", "b", "c"]);
+    let says = Says::default();
+    says.says("a", primary(1));
+    says.says("b", replica(100 * MS));
+    says.says("c", replica(9000 * MS));
+    let (client, _) = client(&all, &says, |_| ());
+    for _ in 0..50 {
+        assert_eq!(ask(&client, 1).await.unwrap(), "a");
+        assert_eq!(ask(&client, 3).await.unwrap(), "b");
+        assert_ne!(ask(&client, 2).await.unwrap(), "a");
+    }
+    says.says("b", replica(5000 * MS));
+    sleep(Duration::from_secs(3)).await;
+    for _ in 0..50 {
+        assert_eq!(ask(&client, 3).await.unwrap(), "a", "none is near");
+        assert_ne!(ask(&client, 2).await.unwrap(), "a");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_there_is_no_primary_all_wait_for_one_search_and_all_go_on() {
+    let all = nodes(["a", "b", "c"]);
+    let says = Says::default();
+    says.says("a", primary(1));
+    ["b", "c"].into_iter().for_each(|key| says.says(key, replica(MS)));
+    let (client, handle) = client(&all, &says, |_| ());
+    let client = ServiceBuilder::new().layer(Timeout::builder(3000 * MS).build().unwrap()).service(client);
+    assert_eq!(client.clone().oneshot(1).await.unwrap(), "a");
+    // It is demoted, and says so to whoever calls.
+    all[0].does(Does::NotPrimary);
+    says.says("a", replica(MS));
+    let before = says.asked.load(Relaxed);
+    let waiting: Vec<_> = (0..50).map(|_| tokio::spawn(client.clone().oneshot(1))).collect();
+    sleep(900 * MS).await;
+    assert!(waiting.iter().all(|call| !call.is_finished()));
+    assert_eq!(handle.snapshot().primary, None);
+    let rounds = (says.asked.load(Relaxed) - before) / 3;
+    assert!((3..=9).contains(&rounds), "{rounds} rounds");
+    says.says("b", primary(2));
+    let since = Instant::now();
+    for call in waiting {
+        assert_eq!(call.await.unwrap().unwrap(), "b");
+    }
+    assert!(since.elapsed() < 600 * MS, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_a_primary_are_told_before_their_time_is_up() {
+    let all = nodes(["a", "b"]);
+    let says = Says::default();
+    ["a", "b"].into_iter().for_each(|key| says.says(key, replica(MS)));
+    let (client, _) = client(&all, &says, |_| ());
+    sleep(100 * MS).await;
+    let timed = ServiceBuilder::new().layer(Timeout::builder(700 * MS).build().unwrap()).service(client.clone());
+    let since = Instant::now();
+    let error = timed.oneshot(1).await.unwrap_err();
+    let rejected = error.rejected().unwrap();
+    assert_eq!(rejected.kind(), RejectedKind::NoEndpoint);
+    assert!(rejected.to_string().contains("`a` is a replica"), "{rejected}");
+    assert!((690..=700).contains(&since.elapsed().as_millis()));
+    let error = timeout(1100 * MS, ask(&client, 1)).await.expect("held for a second at most").unwrap_err();
+    assert_eq!(error.rejected().unwrap().kind(), RejectedKind::NoEndpoint);
+    assert!(ask(&client, 2).await.is_ok() && ask(&client, 0).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_two_primaries_the_first_stays_or_writes_are_refused() {
+    for refuse in [false, true] {
+        let all = nodes(["a", "b"]);
+        let says = Says::default();
+        says.says("a", primary(1));
+        says.says("b", replica(MS));
+        let edit: fn(&mut FailoverSettings) = match refuse {
+            true => |settings| settings.refuse_writes_on_split_brain = true,
+            false => |_| (),
+        };
+        let (client, handle) = client(&all, &says, edit);
+        let mut events = handle.subscribe();
+        assert_eq!(ask(&client, 1).await.unwrap(), "a");
+        says.says("b", primary(1));
+        sleep(Duration::from_secs(3)).await;
+        assert!(handle.snapshot().split_brain);
+        let told = std::iter::from_fn(|| events.try_recv());
+        let split = told.filter_map(|event| match event {
+            Received::Event(FailoverEvent::SplitBrain { keys }) => Some(keys.len()),
+            _ => None,
+        });
+        assert_eq!(split.collect::<Vec<_>>(), [2]);
+        match ask(&client, 1).await {
+            Ok(key) => assert_eq!((key, refuse), ("a", false)),
+            Err(error) => {
+                let rejected = error.rejected().unwrap();
+                assert_eq!((rejected.kind(), refuse), (RejectedKind::SplitBrain, true));
+                assert!(!rejected.reached_service());
+            }
+        }
+        says.says("a", replica(MS));
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!((ask(&client, 1).await.unwrap(), handle.snapshot().split_brain), ("b", false));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_probes_the_primary_is_whoever_takes_writes() {
+    let all = nodes(["a", "b", "c"]);
+    let (client, handle) = over(&all).need(need).build().unwrap();
+    let becomes = |at: usize| {
+        let does = |it| if it == at { Does::Answers(10 * MS) } else { Does::NotPrimary };
+        (0..3).for_each(|it| all[it].does(does(it)));
+    };
+    for at in [1, 2, 0, 1] {
+        becomes(at);
+        for _ in 0..10 {
+            let _ = ask(&client, 1).await;
+            sleep(50 * MS).await;
+        }
+        forget(&all);
+        for _ in 0..50 {
+            assert_eq!(ask(&client, 1).await.unwrap(), all[at].key);
+        }
+        assert_eq!(all.iter().map(Node::calls).sum::<u32>(), 50);
+        assert_eq!(handle.snapshot().primary.as_deref(), Some(all[at].key));
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn without_probes_the_primary_is_found_by_asking_and_waited_for() {

@@ -185,6 +185,13 @@ pub(crate) async fn load(client: &Client, calls: u32) -> Vec<Result<&'static str
     outcomes
 }
 
+/// What was sent to them is not counted.
+pub(crate) fn forget(nodes: &[Node]) {
+    for node in nodes {
+        node.take();
+    }
+}
+
 pub(crate) fn failures<T, E>(outcomes: &[Result<T, E>]) -> usize {
     outcomes.iter().filter(|outcome| outcome.is_err()).count()
 }

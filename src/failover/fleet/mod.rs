@@ -455,4 +455,6 @@ fn rules(settings: &FailoverSettings) -> Rules {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
