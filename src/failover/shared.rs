@@ -179,7 +179,7 @@ impl<S> Shared<S> {
             fleet.insert(slot.id, meta, parts.checked(now), slot.source.cold_rules(), now);
             slots.push(Arc::new(slot));
         }
-        fleet.start();
+        fleet.start(!parts.members.is_empty());
         let works = makes || parts.have_work();
         let shared = Self {
             name,
@@ -284,6 +284,7 @@ impl<S> Shared<S> {
 
     /// The set of endpoints changes.
     pub(super) fn apply(&self, change: Change<S>, checked: impl Fn(Duration) -> Checked) {
+        self.control.lock().fleet.complete();
         self.act(|control, now| match change {
             Change::Set(set) => {
                 let missing: Vec<u32> = control

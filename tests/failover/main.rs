@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
+mod at_first;
 mod basics;
 mod cold;
 mod statistics;

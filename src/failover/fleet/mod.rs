@@ -47,6 +47,8 @@ pub(super) struct Fleet {
     started: bool,
     /// When statistics were judged last.
     judged: Duration,
+    /// Others are about to come.
+    awaits: bool,
     events: Vec<FailoverEvent>,
 }
 
@@ -99,6 +101,7 @@ impl Fleet {
             roles_due: None,
             started: false,
             judged: Duration::ZERO,
+            awaits: false,
             events,
         }
     }
@@ -120,10 +123,15 @@ impl Fleet {
         self.settle(now);
     }
 
-    /// All that are there at first are there.
-    pub(super) fn start(&mut self) {
-        self.started = true;
+    /// All that are there at first are there, but for a set that is not known yet, if there is one.
+    pub(super) fn start(&mut self, awaits: bool) {
+        (self.started, self.awaits) = (true, awaits);
         self.events.clear();
+    }
+
+    /// The set is known.
+    pub(super) fn complete(&mut self) {
+        self.awaits = false;
     }
 
     /// It has another tier, weight or zone from now on.
@@ -357,6 +365,9 @@ impl Fleet {
                 sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
                 next = Some(now);
             }
+        }
+        if self.awaits {
+            sooner(&mut next, now);
         }
         (plan.due, plan.next) = (due, next);
         plan
