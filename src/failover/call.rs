@@ -9,8 +9,9 @@ use super::{
     Need,
     attempt::Attempt,
     elsewhere::{self, Ended, Next},
+    fleet::Trial,
     shared::Shared,
-    view::{Slot, Wish},
+    view::{Slot, View, Wish},
 };
 use crate::{
     Classify, LayerError, Rejected, RejectedKind, Verdict,
@@ -25,6 +26,8 @@ const ENOUGH: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long before its deadline a call that is held is told why.
 const TELL: Duration = Duration::from_millis(5);
+/// So many times in a row a call meets an endpoint that has just gone.
+const MOST_VIEWS: u32 = 8;
 
 pub(super) struct Call<Req> {
     /// The request of the next attempt, if there may be one.
@@ -139,7 +142,27 @@ impl<Req> Call<Req> {
     }
 
     fn attempt<S>(&mut self, shared: &Arc<Shared<S>>, tried: Tried, now: Duration) -> Option<Attempt<S>> {
-        let view = shared.view.load();
+        for _ in 0..MOST_VIEWS {
+            let view = shared.view.load();
+            let (slot, trial) = self.find(shared, &view, tried, now)?;
+            if let Some(attempt) = self.begin_at(shared, slot, trial, now) {
+                return Some(attempt);
+            }
+            // It has just gone, and another one may have come: the next view says so.
+            drop(view);
+            shared.wait_for_view();
+        }
+        None
+    }
+
+    /// The endpoint of the next attempt, and leave to try it if it needs that.
+    fn find<S>(
+        &self,
+        shared: &Shared<S>,
+        view: &View<S>,
+        tried: Tried,
+        now: Duration,
+    ) -> Option<(Arc<Slot<S>>, Option<Trial>)> {
         let of_trial = view.trials.iter().filter(|trial| {
             let patient = self.may_repeat || view.all_out || now.saturating_sub(trial.since) >= PATIENCE;
             patient && trial.fits(self.need) && !tried.contains(trial.slot.id)
@@ -147,8 +170,8 @@ impl<Req> Call<Req> {
         if !view.trials.is_empty() && self.has_time(shared, now) {
             for awaits in of_trial {
                 let trial = shared.act(|control, now| control.fleet.take_trial(awaits.slot.id, now));
-                if let Some(trial) = trial {
-                    return self.begin_at(shared, Arc::clone(&awaits.slot), Some(trial), now);
+                if trial.is_some() {
+                    return Some((Arc::clone(&awaits.slot), trial));
                 }
             }
         }
@@ -156,15 +179,15 @@ impl<Req> Call<Req> {
             return None;
         }
         let wish = Wish { need: self.need, affinity: self.affinity, tried, random: self.random, now };
-        let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
-        self.begin_at(shared, slot, None, now)
+        let slot = view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?;
+        Some((Arc::clone(slot), None))
     }
 
     fn begin_at<S>(
         &mut self,
         shared: &Arc<Shared<S>>,
         slot: Arc<Slot<S>>,
-        trial: Option<super::fleet::Trial>,
+        trial: Option<Trial>,
         now: Duration,
     ) -> Option<Attempt<S>> {
         let attempt = Attempt::begin(shared, Arc::clone(&slot), trial, now)?;

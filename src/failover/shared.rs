@@ -309,6 +309,11 @@ impl<S> Shared<S> {
         self.desk.wake();
     }
 
+    /// Until a change that is being made can be seen.
+    pub(super) fn wait_for_view(&self) {
+        drop(self.control.lock());
+    }
+
     /// Those that have left, and whose calls have ended, are forgotten.
     pub(super) fn reap(&self) {
         self.act(|control, now| control.reap(now));

@@ -4,6 +4,7 @@
 
 mod at_first;
 mod basics;
+mod changes;
 mod cold;
 mod statistics;
 mod support;
