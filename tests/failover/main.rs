@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 mod all_out;
+mod at_first;
 mod basics;
+mod changes;
 mod cold;
 mod fault_24;
 mod faults;
