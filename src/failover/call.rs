@@ -8,7 +8,8 @@ use std::{
 use super::{
     Need,
     attempt::Attempt,
-    elsewhere::{self, Ended, Next},
+    elsewhere::{self, Ended, Evidence, Next},
+    fleet::TrialEnd,
     shared::Shared,
     view::{Slot, Wish},
 };
@@ -148,7 +149,11 @@ impl<Req> Call<Req> {
             for awaits in of_trial {
                 let trial = shared.act(|control, now| control.fleet.take_trial(awaits.slot.id, now));
                 if let Some(trial) = trial {
-                    return self.begin_at(shared, Arc::clone(&awaits.slot), Some(trial), now);
+                    let attempt = self.begin_at(shared, Arc::clone(&awaits.slot), Some(trial), now);
+                    if attempt.is_none() {
+                        shared.act(|control, now| control.fleet.trial_ended(trial, TrialEnd::GivenBack, now));
+                    }
+                    return attempt;
                 }
             }
         }
@@ -156,7 +161,15 @@ impl<Req> Call<Req> {
             return None;
         }
         let wish = Wish { need: self.need, affinity: self.affinity, tried, random: self.random, now };
-        let slot = Arc::clone(view.choose(&wish, &shared.turn, shared.settings.get().slow_start)?);
+        let slow_start = shared.settings.get().slow_start;
+        let slot = Arc::clone(view.choose(&wish, &shared.turn, slow_start)?);
+        let attempt = self.begin_at(shared, slot, None, now);
+        if attempt.is_some() {
+            return attempt;
+        }
+        // It has just gone, and the view does not say so yet.
+        shared.await_view();
+        let slot = Arc::clone(shared.view.load().choose(&wish, &shared.turn, slow_start)?);
         self.begin_at(shared, slot, None, now)
     }
 
@@ -225,7 +238,10 @@ impl<Req> Call<Req> {
             Ended::Answered(verdict) | Ended::Failed { verdict, .. } => stall::excuse(verdict),
             _ => Verdict::Neutral,
         };
-        let (evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
+        let (mut evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
+        if ended == Ended::NotReady && stall::excuses() {
+            evidence = Evidence::Nothing;
+        }
         let of_all_out = attempt.is_trial() && shared.view.load().all_out;
         attempt.end(evidence, self.need);
         self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });

@@ -6,6 +6,7 @@ mod balance;
 mod builder;
 mod call;
 mod check;
+mod control;
 mod elsewhere;
 mod endpoint;
 mod event;

@@ -123,7 +123,14 @@ impl Fleet {
         member.passive = Passive::Ejected { cause, until };
         member.back = None;
         member.generation = member.generation.wrapping_add(1);
+        let check = settings.check;
         member.checked.ejected();
+        if member.is_asked() {
+            member.checked.asked_before();
+        } else if member.checked.is_probed() {
+            // Faster from now on.
+            member.asked_next = member.asked_next.min(member.checked.next(&check, now, unit).max(now));
+        }
         let key = member.meta.key.clone();
         self.events.push(FailoverEvent::EndpointEjected { key, cause, wait });
     }

@@ -127,6 +127,11 @@ impl Member {
         self.passive == Passive::In && self.present()
     }
 
+    /// Whether a probe is under way.
+    pub(super) fn is_asked(&self) -> bool {
+        self.checked.is_probed() && self.asked_next == Duration::MAX
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.held_until.is_some()
     }
