@@ -3,4 +3,7 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 mod basics;
+mod made;
+mod members;
+mod probes;
 mod support;

@@ -50,6 +50,8 @@ struct AllOut {
     since: Duration,
     /// Not one after the other has gone: so many calls in a row have failed, by whoever was asked.
     by_failures: bool,
+    /// There is an event of it: some have been in before.
+    told: bool,
     trials: u32,
     trial: AllOutTrial,
     /// Whom the last trial was of.

@@ -22,11 +22,11 @@ impl Fleet {
         let any = self.members.iter().any(Member::admissible);
         match (any, self.all_out) {
             (false, None) if !self.members.is_empty() => self.all_are_out(false, now),
-            (true, Some(AllOut { by_failures: false, since, .. })) => {
+            (true, Some(AllOut { by_failures: false, since, told, .. })) => {
                 self.all_out = None;
                 let key = self.members.iter().find(|member| member.admissible()).map(|member| member.meta.key.clone());
                 let after = now.saturating_sub(since);
-                self.events.extend(key.map(|key| FailoverEvent::Recovered { key, after }));
+                self.events.extend(key.filter(|_| told).map(|key| FailoverEvent::Recovered { key, after }));
             }
             _ => {}
         }
@@ -106,8 +106,9 @@ impl Fleet {
     pub(super) fn all_are_out(&mut self, by_failures: bool, now: Duration) {
         let wait = self.settings.all_out.endless(1, self.rng.unit());
         let trial = AllOutTrial::At(now.saturating_add(wait));
-        self.all_out = Some(AllOut { since: now, by_failures, trials: 1, trial, last: None });
-        if self.members.iter().any(|member| member.out != Some(Out::New)) {
+        let told = self.members.iter().any(|member| member.out != Some(Out::New));
+        self.all_out = Some(AllOut { since: now, by_failures, told, trials: 1, trial, last: None });
+        if told {
             self.events.push(FailoverEvent::AllOut);
         }
     }
