@@ -272,10 +272,14 @@ async fn what_an_endpoint_says_of_itself_counts_if_it_makes_sense() {
     }
     a.take();
     a.does(Does::Answers(3000 * MS));
-    let under_way = tokio::spawn(async move { load(&client, 5).await });
+    let under_way = tokio::spawn({
+        let client = client.clone();
+        async move { load(&client, 5).await }
+    });
     says(Report::new().drain(true)).await;
     let calls = a.take();
     assert_eq!(handle.snapshot().endpoint("a").unwrap().state, EndpointState::Draining);
+    assert_eq!((failures(&load(&client, 10).await), a.take()), (0, 0));
     says(Report::new().maintenance(true)).await;
     assert_eq!(handle.snapshot().endpoint("a").unwrap().state, EndpointState::Maintenance);
     assert_eq!((failures(&under_way.await.unwrap()), a.take()), (0, 0));
