@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     Affinity, Anywhere, ByAffinity, ByNeed, Endpoint, Failover, FailoverHandle, FailoverSettings, Meta, Need,
+    control::GIVEN,
     endpoint::Source,
     members::{Membership, wrapped},
     probe::{Heartbeats, Probe},
@@ -47,7 +48,7 @@ impl Failover<()> {
         let base = Base {
             name: Name::from_static("failover"),
             endpoints: Vec::new(),
-            parts: Parts { probe: None, reports: None, members: Vec::new() },
+            parts: Parts { probe: None, reports: None, by_reports: false, members: Vec::new() },
             probe_of_others: false,
             settings: FailoverSettings::default(),
             budget: Some(Arc::new(Budget::refund())),
@@ -80,7 +81,8 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
     /// Where endpoints come from that come and go; see [`members`](super::members). Next to those that are given one by
     /// one, which stay.
     pub fn members(mut self, members: impl Membership<S>) -> Self {
-        self.base.parts.members.push(Box::new(members));
+        let sources = &mut self.base.parts.members;
+        sources.push((GIVEN + 1 + sources.len() as u32, Box::new(members)));
         self
     }
 
@@ -94,6 +96,7 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
     /// Endpoints report by themselves. None is used before it has reported.
     pub fn heartbeats(mut self, heartbeats: &Heartbeats) -> Self {
         self.base.parts.reports = Some(heartbeats.reports());
+        self.base.parts.by_reports = true;
         self
     }
 
@@ -166,7 +169,8 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         let wrap = Arc::new(wrap);
         let endpoints = endpoints.into_iter().map(|endpoint| endpoint.wrapped(&wrap)).collect();
         let probe_of_others = parts.probe.is_some();
-        let parts = Parts { probe: None, reports: parts.reports, members: wrapped(parts.members, &wrap) };
+        let Parts { reports, by_reports, members, .. } = parts;
+        let parts = Parts { probe: None, reports, by_reports, members: wrapped(members, &wrap) };
         let base = Base { name, endpoints, parts, probe_of_others, settings, budget, seed, by_role };
         FailoverBuilder { base, classify: self.classify, replay: self.replay, route: self.route }
     }
@@ -184,6 +188,7 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         S: Clone + Send + Sync + 'static,
     {
         self.base.check()?;
+        self.base.parts.probe.iter().try_for_each(|probe| probe.check(&self.base.name))?;
         let Base { name, endpoints, parts, settings, budget, seed, by_role, .. } = self.base;
         let seed = seed.unwrap_or_else(rng::entropy);
         let shared = Arc::new(Shared::new(name, settings, budget, seed, parts, endpoints, by_role));

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Need,
     attempt::Attempt,
-    elsewhere::{self, Ended, Next},
+    elsewhere::{self, Ended, Evidence, Next},
     fleet::{Trial, TrialEnd},
     shared::Shared,
     view::{Slot, View, Wish},
@@ -180,6 +180,15 @@ impl<Req> Call<Req> {
             // It has just been let go.
             gone = gone.with(slot.id);
         }
+        if gone != tried {
+            // Who replaces it may be there, though the view did not say so yet.
+            shared.await_view();
+            let wish = Wish { need: self.need, affinity: self.affinity, tried: gone, random: self.random, now };
+            let attempt = shared.view.load().choose(&wish, &shared.turn).cloned();
+            if let Some(attempt) = attempt.and_then(|slot| self.begin_at(shared, slot, None, now)) {
+                return Some(attempt);
+            }
+        }
         // With nothing else left, any call that may go there tries.
         self.trial(shared, view, tried, in_time, now)
     }
@@ -285,7 +294,10 @@ impl<Req> Call<Req> {
             Ended::Answered(verdict) | Ended::Failed { verdict, .. } => stall::excuse(verdict),
             _ => Verdict::Neutral,
         };
-        let (evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
+        let (mut evidence, next) = elsewhere::decide(ended, judged, self.may_repeat);
+        if ended == Ended::NotReady && stall::excuses() {
+            evidence = Evidence::Nothing;
+        }
         let of_all_out = attempt.is_trial() && shared.view.load().all_out;
         attempt.end(evidence, self.need);
         self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });

@@ -158,6 +158,8 @@ pub(super) struct Checked {
     failures: u32,
     /// Passes in a row since the last ejection, if there was one.
     since_ejection: Option<u32>,
+    /// The probe under way began before that.
+    asked_before: bool,
     /// When the last result that counted was.
     last: Option<Duration>,
     fast_until: Duration,
@@ -175,16 +177,26 @@ impl Checked {
     }
 
     fn of(source: Source, up: Option<bool>) -> Self {
-        Self { source, up, passes: 0, failures: 0, since_ejection: None, last: None, fast_until: Duration::ZERO }
+        Self {
+            source,
+            up,
+            passes: 0,
+            failures: 0,
+            since_ejection: None,
+            asked_before: false,
+            last: None,
+            fast_until: Duration::ZERO,
+        }
     }
 
     /// A probe has ended.
     pub(super) fn result(&mut self, ok: bool, check: &Check, now: Duration) -> Option<Change> {
         self.last = Some(now);
+        let before = std::mem::take(&mut self.asked_before);
         if ok {
             self.passes = self.passes.saturating_add(1);
             self.failures = 0;
-            self.since_ejection = self.since_ejection.map(|passes| passes.saturating_add(1));
+            self.since_ejection = self.since_ejection.map(|passes| passes.saturating_add(u32::from(!before)));
         } else {
             self.passes = 0;
             self.failures = self.failures.saturating_add(1);
@@ -253,6 +265,27 @@ impl Checked {
     /// Calls have failed, and it was ejected: from here on passes are counted anew.
     pub(super) fn ejected(&mut self) {
         self.since_ejection = Some(0);
+    }
+
+    /// The probe that is under way as it is ejected shows how it was.
+    pub(super) fn asked_before(&mut self) {
+        self.asked_before = true;
+    }
+
+    /// When one that is not up may have passed as often as it must, if its next result may come at `result`; `now`: at any
+    /// time.
+    pub(super) fn proven_at(&self, check: &Check, result: Duration, now: Duration) -> Option<Duration> {
+        let further = match self.up {
+            None => 0,
+            Some(false) => check.rise.saturating_sub(self.passes.saturating_add(1)),
+            Some(true) => return None,
+        };
+        let wait = check.fast.saturating_mul(further);
+        match self.source {
+            Source::Nothing => None,
+            Source::Probe => Some(result.saturating_add(wait)),
+            Source::Reports(_) => (further == 0).then_some(now),
+        }
     }
 
     /// Whether it has passed often enough since it was ejected. One that passed just before, or passes once, as it does

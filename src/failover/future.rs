@@ -22,7 +22,7 @@ use crate::{
     Classify, IntoLayerError, RejectedKind,
     error::{ErrorOf, refusal},
     retry::Replay,
-    time::{self, Sleep},
+    time::{self, Instant, Sleep},
 };
 
 /// The response future of a [`Failover`](super::Failover). Dropping it drops the attempt under way, which gives back what
@@ -55,11 +55,15 @@ enum Stage<S, F> {
         changed: OwnedNotified,
         #[pin]
         timer: Sleep,
+        /// When the timer ends, of what follows too.
+        end: Instant,
         failures: u32,
     },
     /// Its service is driven to ready.
     Acquiring {
         service: S,
+        /// How often it had been made, if it is made.
+        times: u32,
         #[pin]
         timer: Option<Sleep>,
     },
@@ -119,30 +123,37 @@ where
                     if changed.poll(cx).is_pending() && timer.poll(cx).is_pending() {
                         return Poll::Pending;
                     }
+                    shared.start_task();
                     this.stage.set(Stage::Choosing);
                     continue;
                 }
                 // ## Making => Acquiring, or an outcome
-                StageProj::Making { mut changed, mut timer, failures } => {
+                StageProj::Making { mut changed, mut timer, end, failures } => {
                     let slot = &this.attempt.as_ref().expect("its endpoint is known").slot;
                     let made = loop {
+                        let times = slot.times_made.load(Relaxed);
                         if let Some(service) = slot.made.load_full() {
-                            break Some((*service).clone());
+                            break Some(((*service).clone(), times));
                         }
                         if slot.make_failures.load(Relaxed) != *failures {
                             break None;
                         }
                         if changed.as_mut().poll(cx).is_ready() {
                             changed.set(Arc::clone(&shared.changed).notified_owned());
+                            if shared.start_task() {
+                                // The runtime of the task that made it has ended.
+                                shared.make(slot);
+                            }
                         } else if timer.as_mut().poll(cx).is_ready() {
                             break None;
                         } else {
                             return Poll::Pending;
                         }
                     };
-                    if let Some(service) = made {
+                    if let Some((service, times)) = made {
                         call.sees(&shared.view.load());
-                        this.stage.set(Stage::Acquiring { service, timer: None });
+                        let timer = Some(Sleep::until(*end));
+                        this.stage.set(Stage::Acquiring { service, times, timer });
                         continue;
                     }
                     (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
@@ -164,8 +175,10 @@ where
                             let outcome = Err(error.into_layer_error());
                             // That of a layer around it is none of the endpoint's.
                             let refused = refusal(&outcome).is_some();
-                            if !refused {
-                                attempt.slot.give_up();
+                            if let (false, StageProj::Acquiring { times, .. }) =
+                                (refused, this.stage.as_mut().project())
+                            {
+                                attempt.slot.give_up_made(*times);
                             }
                             (outcome, refused)
                         }
@@ -234,16 +247,17 @@ fn poll_attempt<S: Service<Req>, Req>(
 /// Its service, or that it is to be made.
 fn acquire<S: Clone, F>(shared: &Arc<Shared<S>>, attempt: &Attempt<S>) -> Stage<S, F> {
     if let Source::Ready(service) = &attempt.slot.source {
-        return Stage::Acquiring { service: service.clone(), timer: None };
+        return Stage::Acquiring { service: service.clone(), times: 0, timer: None };
     }
     let changed = Arc::clone(&shared.changed).notified_owned();
     let failures = attempt.slot.make_failures.load(Relaxed);
+    let times = attempt.slot.times_made.load(Relaxed);
     if let Some(service) = attempt.slot.made.load_full() {
-        return Stage::Acquiring { service: (*service).clone(), timer: None };
+        return Stage::Acquiring { service: (*service).clone(), times, timer: None };
     }
     shared.make(&attempt.slot);
     let end = time::after(time::now(), shared.settings.get().acquire_timeout).unwrap_or_else(time::now);
-    Stage::Making { changed, timer: Sleep::until(end), failures }
+    Stage::Making { changed, timer: Sleep::until(end), end, failures }
 }
 
 impl<S: Service<Req>, Req, C, P> fmt::Debug for ResponseFuture<S, Req, C, P> {

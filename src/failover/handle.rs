@@ -1,6 +1,6 @@
 //! Reads a failover client and moves it by hand.
 
-use std::{fmt, sync::Arc, sync::atomic::Ordering::SeqCst};
+use std::{fmt, sync::Arc};
 
 use super::{FailoverEvent, FailoverSettings, Snapshot, shared::Shared};
 use crate::{
@@ -46,10 +46,7 @@ impl<S> FailoverHandle<S> {
     /// There is no such endpoint.
     pub async fn drain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
         let id = self.id(key)?;
-        self.shared.act(|control, now| {
-            control.with_slot(id, |slot| slot.going.store(true, SeqCst));
-            control.fleet.set_draining(id, true, now);
-        });
+        self.shared.act(|control, now| control.drain(id, true, now));
         let Some(slot) = self.shared.slot(id) else { return Ok(()) };
         loop {
             let changed = Arc::clone(&self.shared.changed).notified_owned();
@@ -66,10 +63,7 @@ impl<S> FailoverHandle<S> {
     /// There is no such endpoint.
     pub fn undrain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
         let id = self.id(key)?;
-        self.shared.act(|control, now| {
-            control.fleet.set_draining(id, false, now);
-            control.shows_going(id);
-        });
+        self.shared.act(|control, now| control.drain(id, false, now));
         Ok(())
     }
 

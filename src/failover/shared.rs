@@ -4,10 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{
-            AtomicBool, AtomicU32, AtomicU64,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -18,11 +15,11 @@ use tokio::sync::Notify;
 use super::{
     Endpoint, EndpointSnapshot, FailoverEvent, FailoverSettings, Meta, Snapshot,
     check::Checked,
+    control::{Control, GIVEN},
     endpoint::Source,
     fleet::Fleet,
     load::Load,
     members::Change,
-    outlier,
     probe::Report,
     task::{Desk, Parts, Seat},
     view::{Slot, View},
@@ -36,9 +33,6 @@ use crate::{
     telemetry::{Emitter, Name, Timers},
     time::{Clock, Instant},
 };
-
-/// Numbers of endpoints, over all clients: a call may pass several of them. 0 is none.
-static NEXT: AtomicU32 = AtomicU32::new(1);
 
 pub(super) struct Shared<S> {
     pub(super) name: Name,
@@ -62,7 +56,7 @@ pub(super) struct Shared<S> {
     /// Whether there is a task to begin.
     pub(super) idle: AtomicBool,
     pub(super) seat: Seat<S>,
-    start: fn(&Arc<Self>),
+    start: fn(&Arc<Self>) -> bool,
 }
 
 impl<S> Drop for Shared<S> {
@@ -81,87 +75,6 @@ pub(super) struct Counts {
     pub(super) in_doubt: AtomicU64,
 }
 
-pub(super) struct Control<S> {
-    pub(super) fleet: Fleet,
-    /// In the order of their numbers.
-    pub(super) slots: Vec<Arc<Slot<S>>>,
-    /// How calls had ended when that was judged last.
-    judged: Vec<outlier::Counts>,
-}
-
-impl<S> Control<S> {
-    /// Statistics, when they are due.
-    fn judge(&mut self, now: Duration) {
-        if self.fleet.judges_at().is_none_or(|at| now < at) {
-            return;
-        }
-        let counts = |slot: &Arc<Slot<S>>| {
-            let (successes, local) = (slot.counts.successes.load(Relaxed), slot.counts.local.load(Relaxed));
-            let remote = slot.counts.failures.load(Relaxed).saturating_sub(local);
-            outlier::Counts { id: slot.id, successes, local, remote }
-        };
-        let ended: Vec<outlier::Counts> = self.slots.iter().map(counts).collect();
-        let before = std::mem::replace(&mut self.judged, ended.clone());
-        let since = ended.into_iter().map(|mut counts| {
-            if let Some(before) = before.iter().find(|before| before.id == counts.id) {
-                counts.successes -= before.successes;
-                counts.local = counts.local.saturating_sub(before.local);
-                counts.remote = counts.remote.saturating_sub(before.remote);
-            }
-            counts
-        });
-        self.fleet.judge(&since.collect::<Vec<_>>(), now);
-    }
-
-    fn join(&mut self, endpoint: Endpoint<S>, checked: Checked, now: Duration) {
-        let Endpoint { meta, source } = endpoint;
-        let slot = Slot::new(number(), &meta.key, source);
-        self.fleet.insert(slot.id, meta, checked, slot.source.cold_rules(), now);
-        let at = self.slots.partition_point(|other| other.id < slot.id);
-        self.slots.insert(at, Arc::new(slot));
-    }
-
-    fn stay(&mut self, id: u32, meta: Meta, now: Duration) {
-        self.fleet.alter(id, meta, now);
-        self.shows_going(id);
-    }
-
-    fn leave(&mut self, id: u32, now: Duration) {
-        self.with_slot(id, |slot| slot.going.store(true, SeqCst));
-        self.fleet.leave(id, now);
-        self.reap(now);
-    }
-
-    /// Whether somebody wants to know when the last call has ended.
-    pub(super) fn shows_going(&self, id: u32) {
-        let going = self.fleet.is_going(id);
-        self.with_slot(id, |slot| slot.going.store(going, SeqCst));
-    }
-
-    fn reap(&mut self, now: Duration) {
-        let gone = |id: &u32| {
-            let at = self.slots.binary_search_by_key(id, |slot| slot.id);
-            at.is_ok_and(|at| self.slots[at].load.in_flight() == 0)
-        };
-        let leaving = self.fleet.metas().filter(|(.., leaving)| *leaving).map(|(id, ..)| id);
-        let gone: Vec<u32> = leaving.filter(gone).collect();
-        gone.iter().for_each(|id| self.fleet.remove(*id, now));
-        self.slots.retain(|slot| !gone.contains(&slot.id));
-    }
-
-    pub(super) fn with_slot(&self, id: u32, act: impl FnOnce(&Slot<S>)) {
-        if let Ok(at) = self.slots.binary_search_by_key(&id, |slot| slot.id) {
-            act(&self.slots[at]);
-        }
-    }
-}
-
-/// The next number of an endpoint.
-fn number() -> u32 {
-    // Never 0, though it took four billion endpoints.
-    std::iter::repeat_with(|| NEXT.fetch_add(1, Relaxed)).find(|number| *number != 0).unwrap_or(1)
-}
-
 impl<S> Shared<S> {
     pub(super) fn new(
         name: Name,
@@ -177,15 +90,13 @@ impl<S> Shared<S> {
     {
         let clock = Clock::start();
         let now = clock.now();
-        let mut fleet = Fleet::new(settings.clone(), by_role, Rng::seeded(seed));
-        let mut slots = Vec::new();
+        let fleet = Fleet::new(settings.clone(), by_role, Rng::seeded(seed));
+        let control = Control::new(fleet, parts.members.iter().map(|(source, _)| *source).collect());
         let makes = endpoints.iter().any(|endpoint| !matches!(endpoint.source, Source::Ready(_)));
-        for Endpoint { meta, source } in endpoints {
-            let slot = Slot::new(number(), &meta.key, source);
-            fleet.insert(slot.id, meta, parts.checked(now), slot.source.cold_rules(), now);
-            slots.push(Arc::new(slot));
+        for endpoint in endpoints {
+            control.lock().join(endpoint, vec![GIVEN], parts.checked(now), now);
         }
-        fleet.start();
+        control.lock().fleet.start();
         let settings = Live::new(settings);
         let view = View::empty(Arc::clone(&settings.get()));
         let works = makes || parts.have_work();
@@ -195,7 +106,7 @@ impl<S> Shared<S> {
             settings,
             budget,
             view: ArcSwap::from_pointee(view),
-            control: Mutex::new(Control { fleet, slots, judged: Vec::new() }),
+            control,
             events: Emitter::new(),
             changed: Arc::default(),
             turn: AtomicU64::new(seed),
@@ -212,11 +123,9 @@ impl<S> Shared<S> {
         shared
     }
 
-    /// Begins the task, if it does not run.
-    pub(super) fn start_task(self: &Arc<Self>) {
-        if self.idle.load(Relaxed) {
-            (self.start)(self);
-        }
+    /// Begins the task, if it does not run. Whether it was begun.
+    pub(super) fn start_task(self: &Arc<Self>) -> bool {
+        self.idle.load(Relaxed) && (self.start)(self)
     }
 
     /// The service of this endpoint is wanted.
@@ -225,9 +134,7 @@ impl<S> Shared<S> {
     }
 
     pub(super) fn slot(&self, id: u32) -> Option<Arc<Slot<S>>> {
-        let control = self.control.lock();
-        let at = control.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
-        Some(Arc::clone(&control.slots[at]))
+        self.control.lock().slot(id).cloned()
     }
 
     /// The endpoints that are to be probed now.
@@ -239,19 +146,32 @@ impl<S> Shared<S> {
         metas.map(|(id, meta, _)| (id, meta.clone())).collect()
     }
 
-    /// The task has ended, and with it the probes that were under way.
-    pub(super) fn ask_again(&self) {
-        self.act(|control, now| control.fleet.ask_again(now));
+    /// When the task has something to do. Who is silent is not judged before `silence_from`.
+    pub(super) fn next_of_task(&self, silence_from: Duration) -> Option<Duration> {
+        let control = self.control.lock();
+        let silence = control.fleet.next_silence().map(|next| next.max(silence_from));
+        [control.fleet.task_due(), silence, self.view.load().due].into_iter().flatten().min()
     }
 
-    /// When the task has something to do.
-    pub(super) fn next_of_task(&self) -> Option<Duration> {
-        let own = self.control.lock().fleet.task_due();
-        [own, self.view.load().due].into_iter().flatten().min()
+    /// A task begins, after another one perhaps: the probes of that are lost.
+    pub(super) fn task_begins(&self) {
+        self.act(|control, now| control.fleet.ask_anew(now));
+    }
+
+    /// All reports have been read that came before `heard`.
+    pub(super) fn judge_silence(&self, heard: Duration) {
+        if self.control.lock().fleet.next_silence().is_some_and(|next| next <= heard) {
+            self.act(|control, now| control.fleet.judge_silence(heard, now));
+        }
     }
 
     pub(super) fn probed(&self, id: u32, result: Result<Report, Name>) {
         self.act(|control, now| control.fleet.probed(id, result, now));
+    }
+
+    /// A probe has come to nothing that says anything of the endpoint.
+    pub(super) fn probe_lost(&self, id: u32) {
+        self.act(|control, now| control.fleet.probe_lost(id, now));
     }
 
     pub(super) fn reported(&self, key: &str, report: Report) {
@@ -288,37 +208,27 @@ impl<S> Shared<S> {
     pub(super) fn made(&self, id: u32, service: Option<S>) {
         if let Some(slot) = self.slot(id) {
             match service {
-                Some(service) => slot.made.store(Some(Arc::new(service))),
+                Some(service) => {
+                    slot.times_made.fetch_add(1, Relaxed);
+                    slot.made.store(Some(Arc::new(service)));
+                }
                 None => drop(slot.make_failures.fetch_add(1, Relaxed)),
             }
             self.changed.notify_waiters();
         }
     }
 
-    /// The set of endpoints changes.
-    pub(super) fn apply(&self, change: Change<S>, checked: impl Fn(Duration) -> Checked) {
+    /// The set of a source changes; `None`: it does not any more.
+    pub(super) fn apply(&self, source: u32, change: Option<Change<S>>, checked: impl FnOnce(Duration) -> Checked) {
         self.act(|control, now| match change {
-            Change::Set(set) => {
-                let missing: Vec<u32> = control
-                    .fleet
-                    .metas()
-                    .filter(|(_, meta, _)| !set.iter().any(|endpoint| endpoint.meta.key == meta.key))
-                    .map(|(id, ..)| id)
-                    .collect();
-                missing.into_iter().for_each(|id| control.leave(id, now));
-                set.into_iter().for_each(|endpoint| match control.fleet.id_of(&endpoint.meta.key) {
-                    Some(id) => control.stay(id, endpoint.meta, now),
-                    None => control.join(endpoint, checked(now), now),
-                });
-            }
-            Change::Insert(endpoint) => {
-                let before = control.fleet.id_of(&endpoint.meta.key);
-                before.into_iter().for_each(|id| control.leave(id, now));
-                control.join(endpoint, checked(now), now);
-            }
-            Change::Remove(key) => control.fleet.id_of(&key).into_iter().for_each(|id| control.leave(id, now)),
+            Some(change) => control.apply(source, change, checked(now), now),
+            None => control.told(source),
         });
-        self.desk.wake();
+    }
+
+    /// Until whoever changes something has shown it.
+    pub(super) fn await_view(&self) {
+        drop(self.control.lock());
     }
 
     /// Those that have left, and whose calls have ended, are forgotten.
@@ -330,7 +240,10 @@ impl<S> Shared<S> {
     pub(super) fn act<T>(&self, act: impl FnOnce(&mut Control<S>, Duration) -> T) -> T {
         let now = self.clock.now();
         let mut control = self.control.lock();
-        let before = [control.fleet.task_due(), self.view.load().due].into_iter().flatten().min();
+        let next_of_task = |fleet: &Fleet, due: Option<Duration>| {
+            [fleet.task_due(), fleet.next_silence(), due].into_iter().flatten().min()
+        };
+        let before = next_of_task(&control.fleet, self.view.load().due);
         control.judge(now);
         control.fleet.advance(now);
         let value = act(&mut control, now);
@@ -341,14 +254,20 @@ impl<S> Shared<S> {
                 slot.load.forget();
             }
         }
-        let view = View::of(control.fleet.plan(now), Arc::clone(&self.settings.get()), &control.slots);
-        let next = [control.fleet.task_due(), view.due].into_iter().flatten().min();
+        let mut plan = control.fleet.plan(now);
+        if control.awaits() {
+            // Who is still to be told of may come at any time.
+            plan.next = Some(plan.next.map_or(now, |next| next.min(now)));
+        }
+        let view = View::of(plan, Arc::clone(&self.settings.get()), &control.slots);
+        let next = next_of_task(&control.fleet, view.due);
         let sooner = next.is_some_and(|next| before.is_none_or(|before| next < before));
         let events = control.fleet.take_events();
+        let gone = std::mem::take(&mut control.gone);
         // Under the lock, or an older view might replace a newer one.
         let before = self.view.swap(Arc::new(view));
         drop(control);
-        drop(before);
+        drop((before, gone));
         for event in events {
             #[cfg(feature = "tracing")]
             tracing::info!(target: "steadfast", failover = %self.name, ?event, "failover");
@@ -382,8 +301,7 @@ impl<S> Shared<S> {
     pub(super) fn snapshot(&self) -> Snapshot {
         self.read(|control, now| {
             let endpoints = control.fleet.states(now).filter_map(|(id, meta, state)| {
-                let at = control.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
-                let slot = &control.slots[at];
+                let slot = control.slot(id)?;
                 let counts = &slot.counts;
                 Some(EndpointSnapshot {
                     meta,

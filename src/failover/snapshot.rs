@@ -123,9 +123,10 @@ impl fmt::Display for EndpointState {
 }
 
 impl Snapshot {
-    /// The endpoint with this key.
+    /// The endpoint with this key; not one that drains as another one has replaced it.
     pub fn endpoint(&self, key: &str) -> Option<&EndpointSnapshot> {
-        self.endpoints.iter().find(|endpoint| *endpoint.meta.key() == *key)
+        let of_key = self.endpoints.iter().filter(|endpoint| *endpoint.meta.key() == *key);
+        of_key.max_by_key(|endpoint| endpoint.state != EndpointState::Draining)
     }
 
     /// Of each endpoint, why it is out, as it is said in an error.

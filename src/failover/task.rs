@@ -2,9 +2,9 @@
 //! service and handle.
 
 use std::{
-    collections::HashSet,
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -16,20 +16,18 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::Notify,
-    task::{Id, JoinError, JoinSet},
+    task::{Id, JoinError},
 };
 
 use super::{
-    Meta,
     check::Checked,
-    endpoint::Source,
-    members::Membership,
+    jobs::{Done, Jobs},
+    members::{Change, Sources},
     probe::{Probe, Report, heartbeat::Reports},
     shared::Shared,
-    view::Slot,
 };
 use crate::{
-    BoxError,
+    stall,
     sync::Mutex,
     telemetry::Name,
     time::{self, Sleep},
@@ -38,22 +36,20 @@ use crate::{
 /// What the task works with.
 pub(super) struct Parts<S> {
     pub(super) probe: Option<Arc<dyn Probe<S>>>,
+    /// `None` too when there will be no more.
     pub(super) reports: Option<Reports>,
-    pub(super) members: Vec<Box<dyn Membership<S>>>,
+    pub(super) by_reports: bool,
+    pub(super) members: Sources<S>,
 }
 
 impl<S> Parts<S> {
     pub(super) fn have_work(&self) -> bool {
-        self.probe.is_some() || self.reports.is_some() || !self.members.is_empty()
+        self.probe.is_some() || self.by_reports || !self.members.is_empty()
     }
 
     /// A new endpoint, as checks see it.
     pub(super) fn checked(&self, now: Duration) -> Checked {
-        if self.reports.is_some() && self.probe.is_none() {
-            Checked::reports(now)
-        } else {
-            Checked::new(self.probe.is_some())
-        }
+        if self.by_reports && self.probe.is_none() { Checked::reports(now) } else { Checked::new(self.probe.is_some()) }
     }
 }
 
@@ -98,17 +94,17 @@ impl<S> Seat<S> {
         Self(Mutex::new(parts))
     }
 
-    /// Begins the task, if there is one to begin and a runtime for it.
-    pub(super) fn start(&self, shared: &Arc<Shared<S>>)
+    /// Begins the task, if there is one to begin and a runtime for it. Whether it has.
+    pub(super) fn start(&self, shared: &Arc<Shared<S>>) -> bool
     where
         S: Clone + Send + Sync + 'static,
     {
-        let Ok(runtime) = Handle::try_current() else { return };
-        if let Some(parts) = self.0.lock().take() {
-            shared.idle.store(false, Relaxed);
-            let parts = Borrowed { parts: Some(parts), of: Arc::downgrade(shared) };
-            runtime.spawn(run(Arc::downgrade(shared), Arc::clone(&shared.desk), parts));
-        }
+        let Ok(runtime) = Handle::try_current() else { return false };
+        let Some(parts) = self.0.lock().take() else { return false };
+        shared.idle.store(false, Relaxed);
+        let parts = Borrowed { parts: Some(parts), of: Arc::downgrade(shared) };
+        runtime.spawn(run(Arc::downgrade(shared), Arc::clone(&shared.desk), parts));
+        true
     }
 }
 
@@ -122,33 +118,18 @@ impl<S> Drop for Borrowed<S> {
     fn drop(&mut self) {
         if let Some(shared) = self.of.upgrade() {
             *shared.seat.0.lock() = self.parts.take();
-            shared.ask_again();
             shared.idle.store(true, Relaxed);
+            // Whoever waits on another runtime begins it there.
+            shared.changed.notify_waiters();
         }
     }
-}
-
-/// What a job has come to.
-enum Done<S> {
-    Probed(u32, Result<Report, Name>),
-    Made(u32, Result<S, BoxError>),
-    Started(u32, Result<S, Name>),
-    Stopped,
-}
-
-/// What a job is about: one that panics cannot say so itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    Probed,
-    Made,
-    Started,
-    Stopped,
 }
 
 /// What has happened.
 enum News<S> {
     Job(Result<(Id, Done<S>), JoinError>),
-    Members(super::members::Change<S>),
+    /// The set of a source has changed, or there will be no more of it.
+    Members(u32, Option<Change<S>>),
     Report(Name, Report),
     Look,
 }
@@ -156,170 +137,125 @@ enum News<S> {
 /// How long it takes at most until the next look, if nothing else is due.
 const AT_LEAST: Duration = Duration::from_secs(3600);
 
+/// Sources are told to look again at most this often.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// After so many news in a row others of the runtime have their turn.
+const IN_A_ROW: u32 = 64;
+
 async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Arc<Desk>, mut parts: Borrowed<S>) {
-    let mut jobs: JoinSet<Done<S>> = JoinSet::new();
-    // Which endpoint a job is for.
-    let mut about: Vec<(Id, u32, About)> = Vec::new();
-    let mut making: HashSet<u32> = HashSet::new();
+    let mut jobs = Jobs::default();
+    let mut looked: Option<Duration> = None;
+    let mut silence_from = Duration::ZERO;
+    let mut in_a_row = 0;
+    let clock = match shared.upgrade() {
+        Some(shared) => {
+            shared.task_begins();
+            shared.clock
+        }
+        None => return,
+    };
     loop {
         let Some(shared_now) = shared.upgrade() else { return };
         let parts = parts.parts.as_mut().expect("only given back when dropped");
-        if desk.look_again.swap(false, Relaxed) {
-            parts.members.iter_mut().for_each(|members| members.look_again());
+        let look_from = looked.map_or(Duration::ZERO, |looked| looked.saturating_add(AGAIN));
+        if clock.now() >= look_from && desk.look_again.swap(false, Relaxed) {
+            looked = Some(clock.now());
+            // One that panics is asked no more when it is polled.
+            let look = |members: &mut Box<dyn super::members::Membership<S>>| members.look_again();
+            parts.members.iter_mut().for_each(|(_, members)| drop(catch_unwind(AssertUnwindSafe(|| look(members)))));
         }
         for id in std::mem::take(&mut *desk.to_make.lock()) {
-            if making.insert(id)
-                && let Some(slot) = shared_now.slot(id)
-                && let Source::Make(make) = &slot.source
-            {
-                let made = make();
-                let limit = shared_now.settings.get().acquire_timeout;
-                let job = jobs.spawn(async move {
-                    let made = within(limit, made).await;
-                    Done::Made(id, made.unwrap_or_else(|| Err(format!("not made within {limit:?}").into())))
-                });
-                about.push((job.id(), id, About::Made));
-            }
+            jobs.make(&shared_now, id);
         }
         if let Some(probe) = &parts.probe {
-            for (id, meta) in shared_now.to_probe() {
-                let Some(slot) = shared_now.slot(id) else { continue };
-                let asked = ask(&**probe, &meta, &slot);
-                let limit = shared_now.settings.get().check.timeout;
-                let job = jobs.spawn(async move {
-                    let result = match within(limit, asked).await {
-                        Some(Ok(report)) => Ok(report),
-                        Some(Err(error)) => Err(Name::from(error.to_string())),
-                        None => Err(Name::from(format!("no answer within {limit:?}"))),
-                    };
-                    Done::Probed(id, result)
-                });
-                about.push((job.id(), id, About::Probed));
-            }
+            shared_now.to_probe().into_iter().for_each(|(id, meta)| jobs.probe(&shared_now, probe, id, meta));
         }
-        if let Some(id) = shared_now.to_start()
-            && let Some(slot) = shared_now.slot(id)
-            && let Source::Cold(cold) = &slot.source
-        {
-            let (starts, limit) = (cold.begin(), cold.rules.deadline);
-            let job = jobs.spawn(async move {
-                Done::Started(
-                    id,
-                    match within(limit, starts).await {
-                        Some(started) => started.map_err(|error| Name::from(error.to_string())),
-                        None => Err(Name::from(format!("not started within {limit:?}"))),
-                    },
-                )
-            });
-            about.push((job.id(), id, About::Started));
+        if let Some(id) = shared_now.to_start() {
+            jobs.start(&shared_now, id);
         }
-        for id in shared_now.to_stop() {
-            let Some(slot) = shared_now.slot(id) else { continue };
-            slot.made.store(None);
-            if let Source::Cold(cold) = &slot.source
-                && let Some(stop) = cold.stop.clone()
-            {
-                let limit = cold.rules.deadline;
-                let job = jobs.spawn(async move {
-                    let _ = within(limit, stop()).await;
-                    Done::Stopped
-                });
-                about.push((job.id(), id, About::Stopped));
-            }
+        shared_now.to_stop().into_iter().for_each(|id| jobs.stop(&shared_now, id));
+        let mut next = shared_now.next_of_task(silence_from);
+        if desk.look_again.load(Relaxed) {
+            next = Some(next.map_or(look_from, |next| next.min(look_from)));
         }
-        let next = shared_now.next_of_task().map(|next| shared_now.clock.instant(next));
         drop(shared_now);
 
-        let timer = next.unwrap_or_else(|| time::after(time::now(), AT_LEAST)).map(Sleep::until);
-        let mut timer = pin!(timer);
+        let next = next.map_or_else(|| time::after(time::now(), AT_LEAST), |next| clock.instant(next));
+        let mut timer = pin!(next.map(Sleep::until));
         let mut wake = pin!(desk.wake.notified());
+        // All reports have been read that came before this.
+        let mut heard = Duration::ZERO;
+        let mut waited = false;
         let news = poll_fn(|cx| {
-            if let Poll::Ready(Some(job)) = jobs.poll_join_next_with_id(cx) {
+            if let Poll::Ready(Some(job)) = jobs.set.poll_join_next_with_id(cx) {
                 return Poll::Ready(News::Job(job));
             }
-            if let Some(news) = poll_parts(parts, cx) {
+            let before = clock.now();
+            if let Some(news) = poll_reports(parts, cx) {
+                return Poll::Ready(news);
+            }
+            heard = before;
+            if let Some(news) = poll_members(parts, cx) {
                 return Poll::Ready(news);
             }
             let woken = wake.as_mut().poll(cx).is_ready();
             let due = timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
+            waited |= !woken && !due;
             if woken || due { Poll::Ready(News::Look) } else { Poll::Pending }
         })
         .await;
 
         let Some(shared_now) = shared.upgrade() else { return };
         match news {
-            News::Look => drop(shared_now.look(shared_now.clock.now())),
-            News::Members(change) => shared_now.apply(change, |now| parts.checked(now)),
-            News::Report(key, report) => shared_now.reported(&key, report),
-            News::Job(done) => {
-                let job = match &done {
-                    Ok((job, _)) => *job,
-                    Err(error) => error.id(),
-                };
-                let at = about.iter().position(|(id, ..)| *id == job).expect("each job is noted");
-                let (_, id, about) = about.swap_remove(at);
-                if about == About::Made {
-                    making.remove(&id);
-                }
-                match (done.map(|(_, done)| done), about) {
-                    (Ok(Done::Probed(id, result)), _) => shared_now.probed(id, result),
-                    (Ok(Done::Made(id, made)), _) => shared_now.made(id, made.ok()),
-                    (Ok(Done::Started(id, started)), _) => shared_now.started(id, started, |now| parts.checked(now)),
-                    (Err(_), About::Probed) => shared_now.probed(id, Err(Name::from_static("the probe panicked"))),
-                    (Err(_), About::Made) => shared_now.made(id, None),
-                    (Err(_), About::Started) => {
-                        shared_now.started(id, Err(Name::from_static("its start panicked")), |now| parts.checked(now));
-                    }
-                    (Ok(Done::Stopped), _) | (Err(_), About::Stopped) => {}
+            News::Look => {
+                drop(shared_now.look(clock.now()));
+                if stall::is_stalled() {
+                    // Who reports may have been held up as we were.
+                    silence_from = clock.now().saturating_add(shared_now.settings.get().check.fast);
+                } else if heard >= silence_from {
+                    shared_now.judge_silence(heard);
                 }
             }
+            News::Members(source, change) => shared_now.apply(source, change, |now| parts.checked(now)),
+            News::Report(key, report) => shared_now.reported(&key, report),
+            News::Job(done) => jobs.done(&shared_now, done, parts),
+        }
+        drop(shared_now);
+        in_a_row = if waited { 0 } else { in_a_row + 1 };
+        if in_a_row == IN_A_ROW {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
         }
     }
 }
 
-fn poll_parts<S: 'static>(parts: &mut Parts<S>, cx: &mut Context<'_>) -> Option<News<S>> {
-    if let Some(reports) = &mut parts.reports {
-        match reports.poll_report(cx) {
-            Poll::Ready(Some((key, report))) => return Some(News::Report(key, report)),
-            Poll::Ready(None) => parts.reports = None,
-            Poll::Pending => {}
-        }
-    }
-    let mut at = 0;
-    while let Some(members) = parts.members.get_mut(at) {
-        match members.poll_change(cx) {
-            Poll::Ready(Some(change)) => return Some(News::Members(change)),
-            Poll::Ready(None) => drop(parts.members.remove(at)),
-            Poll::Pending => at += 1,
-        }
+fn poll_reports<S>(parts: &mut Parts<S>, cx: &mut Context<'_>) -> Option<News<S>> {
+    match parts.reports.as_mut()?.poll_report(cx) {
+        Poll::Ready(Some((key, report))) => return Some(News::Report(key, report)),
+        Poll::Ready(None) => parts.reports = None,
+        Poll::Pending => {}
     }
     None
 }
 
-fn ask<S: Clone + 'static>(
-    probe: &dyn Probe<S>,
-    meta: &Meta,
-    slot: &Slot<S>,
-) -> Pin<Box<dyn Future<Output = Result<Report, BoxError>> + Send>> {
-    let service = match &slot.source {
-        Source::Ready(service) => Some(service.clone()),
-        Source::Make(_) | Source::Cold(_) => slot.made.load_full().map(|service| (*service).clone()),
-    };
-    probe.probe(meta, service)
-}
-
-/// The outcome, unless it takes longer.
-async fn within<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut timer = pin!(time::after(time::now(), limit).map(Sleep::until));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
+fn poll_members<S: 'static>(parts: &mut Parts<S>, cx: &mut Context<'_>) -> Option<News<S>> {
+    for at in 0..parts.members.len() {
+        let (source, members) = &mut parts.members[at];
+        let source = *source;
+        // One that panics has come to its end, and the others go on.
+        let change = match catch_unwind(AssertUnwindSafe(|| members.poll_change(cx))) {
+            Ok(Poll::Pending) => continue,
+            Ok(Poll::Ready(Some(change))) => Some(change),
+            Ok(Poll::Ready(None)) | Err(_) => None,
+        };
+        if change.is_some() {
+            // Then it is the turn of the next one.
+            parts.members.rotate_left(at + 1);
+        } else {
+            drop(parts.members.remove(at));
         }
-        match timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(None),
-            _ => Poll::Pending,
-        }
-    })
-    .await
+        return Some(News::Members(source, change));
+    }
+    None
 }

@@ -29,6 +29,7 @@ pub(super) struct Slot<S> {
     pub(super) source: Source<S>,
     /// The service, where it is made or started; and how often that has failed.
     pub(super) made: ArcSwapOption<S>,
+    pub(super) times_made: AtomicU32,
     pub(super) make_failures: AtomicU32,
     pub(super) load: Load,
     /// That of its member in the fleet.
@@ -59,6 +60,7 @@ impl<S> Slot<S> {
             hash,
             source,
             made: ArcSwapOption::empty(),
+            times_made: AtomicU32::new(0),
             make_failures: AtomicU32::new(0),
             load: Load::new(),
             generation: AtomicU32::new(0),
@@ -73,6 +75,13 @@ impl<S> Slot<S> {
     pub(super) fn give_up(&self) {
         if matches!(self.source, Source::Make(_)) {
             self.made.store(None);
+        }
+    }
+
+    /// The same, unless it has been made since it was made for the `times`-th time.
+    pub(super) fn give_up_made(&self, times: u32) {
+        if self.times_made.load(Relaxed) == times {
+            self.give_up();
         }
     }
 

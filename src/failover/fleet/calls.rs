@@ -135,12 +135,19 @@ impl Fleet {
     }
 
     pub(super) fn eject_for(&mut self, id: u32, cause: Cause, wait: Duration, now: Duration) {
+        let (check, unit) = (self.settings.check, self.rng.unit());
         let member = self.member_mut(id).expect("it is there");
         let until = now.saturating_add(wait);
         member.passive = Passive::Ejected { cause, until };
         member.back = None;
         member.generation = member.generation.wrapping_add(1);
         member.checked.ejected();
+        if member.is_asked() {
+            member.checked.asked_before();
+        } else if member.checked.is_probed() {
+            // Faster from now on.
+            member.asked_next = member.asked_next.min(member.checked.next(&check, now, unit).max(now));
+        }
         let key = member.meta.key.clone();
         self.events.push(FailoverEvent::EndpointEjected { key, cause, wait });
     }

@@ -175,14 +175,14 @@ impl Fleet {
     }
 
     pub(super) fn id_of(&self, key: &str) -> Option<u32> {
-        // One that has been replaced may still have calls under way.
-        let same = self.members.iter().filter(|member| *member.meta.key == *key);
-        same.min_by_key(|member| member.leaving).map(|member| member.id)
+        // One that leaves may have been replaced.
+        let of_key = self.members.iter().filter(|member| *member.meta.key == *key);
+        of_key.max_by_key(|member| (!member.leaving, member.id)).map(|member| member.id)
     }
 
-    /// Whether it gets no new calls by hand, or because it was removed.
+    /// Whether somebody waits for its calls to end.
     pub(super) fn is_going(&self, id: u32) -> bool {
-        self.member(id).is_some_and(|member| member.draining || member.leaving)
+        self.member(id).is_some_and(|member| member.leaving || member.draining)
     }
 
     pub(super) fn generation(&self, id: u32) -> Option<u32> {
@@ -268,6 +268,7 @@ impl Fleet {
     pub(super) fn set_settings(&mut self, settings: FailoverSettings, now: Duration) {
         self.roles.iter_mut().for_each(|roles| roles.rules = rules(&settings));
         let failback = std::mem::replace(&mut self.settings, settings).failback;
+        self.reschedule(now);
         if failback != self.settings.failback {
             self.hold_anew(now);
         }
@@ -295,12 +296,6 @@ impl Fleet {
                 _ => {}
             }
             changed |= member.slow_start_ends(self.settings.slow_start, now);
-            if member.checked.expire(&self.settings.check, now).is_some() {
-                member.begins_anew(now);
-                let (key, why) = (member.meta.key.clone(), member.said());
-                self.events.push(FailoverEvent::EndpointDown { key, why });
-                changed = true;
-            }
             changed |= member.held_until.is_some_and(|until| now >= until);
         }
         if let Some(out) = self.all_out {
@@ -327,7 +322,8 @@ impl Fleet {
     pub(super) fn plan(&self, now: Duration) -> Plan {
         let mut plan =
             Plan { all_out: self.all_out.is_some(), roles: RolesPlan::of(self.roles.as_ref(), now), ..Plan::default() };
-        let (mut due, mut next) = (self.roles_due, self.next_probe());
+        // What calls need to know of roles is known from probes.
+        let (mut due, mut next) = (self.roles_due, self.next_probe().filter(|_| self.roles.is_some()));
         let sooner = |at: &mut Option<Duration>, than: Duration| *at = Some(at.map_or(than, |at| at.min(than)));
         for member in &self.members {
             match member.passive {
@@ -344,8 +340,8 @@ impl Fleet {
             }
             let ends = member.held_until.filter(|until| *until < Duration::MAX);
             let warm = member.slow_since().map(|since| since.saturating_add(self.settings.slow_start));
-            let silent = member.checked.silent_at(&self.settings.check);
-            [ends, warm, silent].into_iter().flatten().for_each(|at| sooner(&mut due, at));
+            [ends, warm].into_iter().flatten().for_each(|at| sooner(&mut due, at));
+            self.proven_at(member, now).into_iter().for_each(|at| sooner(&mut next, at));
         }
         // What only the task does, as starting a cold standby, is not among it: who looks could do nothing.
         self.judges_at().into_iter().for_each(|at| sooner(&mut due, at));

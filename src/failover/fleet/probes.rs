@@ -22,11 +22,6 @@ impl Fleet {
         self.members.iter_mut().filter(due).map(ask).collect()
     }
 
-    /// What has been asked is not answered any more.
-    pub(in crate::failover) fn ask_again(&mut self, now: Duration) {
-        self.members.iter_mut().filter(|member| member.is_asked()).for_each(|member| member.asked_next = now);
-    }
-
     /// When the next probe is due.
     pub(in crate::failover) fn next_probe(&self) -> Option<Duration> {
         let awake = self.members.iter().filter(|member| member.cold == Cold::Runs && !member.leaving);
@@ -50,11 +45,60 @@ impl Fleet {
         member.asked_next = member.checked.next(&check, now, unit);
     }
 
+    /// A probe has come to nothing that says anything of the endpoint.
+    pub(in crate::failover) fn probe_lost(&mut self, id: u32, now: Duration) {
+        let fast = self.settings.check.fast;
+        if let Some(member) = self.member_mut(id).filter(|member| member.is_asked()) {
+            member.asked_next = now.saturating_add(fast);
+        }
+    }
+
+    /// The probes that are under way are lost.
+    pub(in crate::failover) fn ask_anew(&mut self, now: Duration) {
+        self.members.iter_mut().filter(|member| member.is_asked()).for_each(|member| member.asked_next = now);
+    }
+
+    /// How often to ask has changed.
+    pub(super) fn reschedule(&mut self, now: Duration) {
+        let check = self.settings.check;
+        for member in self.members.iter_mut().filter(|member| member.checked.is_probed() && !member.is_asked()) {
+            member.asked_next = member.checked.next(&check, now, self.rng.unit());
+        }
+    }
+
+    /// When somebody who reports by himself has been silent for too long.
+    pub(in crate::failover) fn next_silence(&self) -> Option<Duration> {
+        let check = &self.settings.check;
+        self.members.iter().filter(|member| !member.leaving).filter_map(|member| member.checked.silent_at(check)).min()
+    }
+
+    /// All reports have been read that came before `heard`. Not done by whoever looks next: to a client that was held up
+    /// itself all would have been silent.
+    pub(in crate::failover) fn judge_silence(&mut self, heard: Duration, now: Duration) {
+        for member in &mut self.members {
+            if member.checked.expire(&self.settings.check, heard).is_some() {
+                member.begins_anew(now);
+                let (key, why) = (member.meta.key.clone(), member.said());
+                self.events.push(FailoverEvent::EndpointDown { key, why });
+            }
+        }
+        self.settle(now);
+    }
+
+    /// When a member that has not been proven, or is down, may have passed as often as it must: `now`, if it may be any time.
+    pub(super) fn proven_at(&self, member: &Member, now: Duration) -> Option<Duration> {
+        if member.leaving || member.draining || member.cold != Cold::Runs {
+            return None;
+        }
+        let result = if member.is_asked() { now } else { member.asked_next };
+        member.checked.proven_at(&self.settings.check, result, now)
+    }
+
     /// What an endpoint says of itself.
     fn heard(&mut self, id: u32, report: Report, asked: Duration, now: Duration) {
         self.of_roles(|roles| roles.report(id, report, asked, now));
         let member = self.member_mut(id).expect("it is there");
-        member.weight = report.weight.filter(|weight| weight.is_finite() && *weight > 0.0);
+        member.weight = report.weight.filter(|weight| *weight > 0.0).map(|weight| weight.min(1000.0));
         member.maintenance = report.maintenance;
         let before = std::mem::replace(&mut member.wants_drain, report.drain);
         if report.drain && !before {

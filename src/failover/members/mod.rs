@@ -31,11 +31,14 @@ pub use self::discover::{Discovered, discover, discover_with};
 pub use self::dns::{Answer, Dns, DnsMembers};
 pub use self::watch::{Watched, watch};
 
-/// A change of the set of endpoints.
+/// A change of the set of endpoints of one source. It says nothing of those of other sources: where several name a key,
+/// the last one says what is known of it, and it goes when none of them has it any more.
+///
+/// A weight that is none (0, negative, not a number) counts as 1, one over 1,000 as 1,000.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Change<S> {
-    /// These are all there are. One whose key was there before keeps its service and what is known of it, and takes over
+    /// These are all there are. Of a key that is there twice the first one counts. One whose key was there before keeps its service and what is known of it, and takes over
     /// tier, weight and zone; those that are missing are drained and dropped.
     Set(Vec<Endpoint<S>>),
     /// One more; if its key was there, its service is replaced.
@@ -60,14 +63,17 @@ struct Wrapped<S, F> {
     wrap: Arc<F>,
 }
 
-pub(super) fn wrapped<S, T, F>(members: Vec<Box<dyn Membership<S>>>, wrap: &Arc<F>) -> Vec<Box<dyn Membership<T>>>
+/// Sources, each with a number that it keeps; none of them is 0.
+pub(super) type Sources<S> = Vec<(u32, Box<dyn Membership<S>>)>;
+
+pub(super) fn wrapped<S, T, F>(members: Sources<S>, wrap: &Arc<F>) -> Sources<T>
 where
     F: Fn(&Meta, S) -> T + Send + Sync + 'static,
     S: 'static,
     T: 'static,
 {
     let wrapped = |inner| -> Box<dyn Membership<T>> { Box::new(Wrapped { inner, wrap: Arc::clone(wrap) }) };
-    members.into_iter().map(wrapped).collect()
+    members.into_iter().map(|(source, inner)| (source, wrapped(inner))).collect()
 }
 
 impl<S, T, F> Membership<T> for Wrapped<S, F>

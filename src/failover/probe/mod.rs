@@ -55,7 +55,7 @@ pub struct Report {
     pub epoch: Option<u64>,
     /// How far a replica lags behind.
     pub lag: Option<Duration>,
-    /// Its weight from now on.
+    /// Its weight from now on. One that is none (0, negative, not a number) is left out; one over 1,000 is 1,000.
     pub weight: Option<f64>,
     /// It wants no new calls: it is about to go.
     pub drain: bool,
