@@ -275,7 +275,7 @@ fn layers_of_a_server_are_from_outside_in() {
 
 #[test]
 fn a_knob_reaches_the_side_of_the_server() {
-    let mut plan = Plan::parse(BUILT_IN[3].1, "server").unwrap();
+    let mut plan = Plan::parse(BUILT_IN[4].1, "server").unwrap();
     assert_eq!(plan.get("server.bulkhead.max_waiting").unwrap(), Some(&Value::Whole(500)));
     plan.set("server.bulkhead.max_waiting", Value::Whole(7)).unwrap();
     assert_eq!(plan.get("server.bulkhead.max_waiting").unwrap(), Some(&Value::Whole(7)));
