@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 mod basics;
+mod evidence;
 mod support;
