@@ -23,8 +23,12 @@ use crate::{
     time::{self, Instant},
 };
 
-/// A call that is given up early says something of its endpoint if it had taken so many times as long as calls do.
+/// A call that is given up early says something of its endpoint if it had taken so many times as long as calls do. So long
+/// nothing may have been answered, too, before calls without an answer eject: a row of them may be one that ends at once.
 const LONG: u32 = 3;
+/// One that is cut off by its deadline says something after so many times as long as calls take. What has waited elsewhere
+/// for most of its time, or is one of too many, is no evidence against who was asked last.
+pub(super) const ENOUGH: u32 = 2;
 
 pub(super) struct Attempt<S> {
     pub(super) shared: Arc<Shared<S>>,
@@ -151,7 +155,7 @@ impl<S> Attempt<S> {
             slot.give_up();
             return self.trial_ends(TrialEnd::Failed);
         }
-        let in_row = slot.in_row.fetch_add(1, Relaxed).saturating_add(1);
+        let in_row = slot.fails_again(now);
         let connects = match failure {
             Failure::Connect => slot.connects_in_row.fetch_add(1, Relaxed).saturating_add(1),
             _ => 0,
@@ -162,7 +166,10 @@ impl<S> Attempt<S> {
         let turn = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times > 0 && times % limit == 0);
         let cause = if turn(settings.connect_failures, connects) {
             Cause::Connect(connects)
-        } else if !turn(settings.consecutive_failures, in_row) {
+        } else if !turn(settings.consecutive_failures, in_row) && failure == Failure::Error
+            || !reached(settings.consecutive_failures, in_row)
+            || failure == Failure::NoAnswer && !self.lasts(slot.row_since(), now)
+        {
             return self.all_may_be_out(reached(settings.all_out_failures, all));
         } else if failure == Failure::Error {
             Cause::Errors(in_row)
@@ -175,6 +182,13 @@ impl<S> Attempt<S> {
         } else {
             self.all_may_be_out(reached(settings.all_out_failures, all));
         }
+    }
+
+    /// Whether nothing has been answered for long enough to say that nothing will be: where many calls are under way, as many
+    /// as are asked for end at once whenever an endpoint is late, and to do without it would overload the others.
+    fn lasts(&self, since: Duration, now: Duration) -> bool {
+        let typical = self.shared.typical.latency().unwrap_or_default();
+        now.saturating_sub(since) >= typical.saturating_mul(LONG)
     }
 
     /// So many calls in a row have failed. If each endpoint that can be called is among them, they are all out.
@@ -223,8 +237,10 @@ impl<S> Drop for Attempt<S> {
         let age = now.saturating_sub(self.began);
         self.slot.load.abandoned(age, now);
         let late = self.deadline.is_some_and(|deadline| instant >= deadline);
-        let long = self.shared.typical.latency().is_some_and(|typical| age > typical.saturating_mul(LONG));
-        if (late || long) && !stall::excuses() {
+        let typical = self.shared.typical.latency();
+        let times = if late { ENOUGH } else { LONG };
+        let long = typical.map_or(late, |typical| age > typical.saturating_mul(times));
+        if long && !stall::excuses() {
             self.failed(Failure::NoAnswer);
         } else {
             self.trial_ends(TrialEnd::GivenBack);

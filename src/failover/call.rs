@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Need,
-    attempt::Attempt,
+    attempt::{Attempt, ENOUGH},
     elsewhere::{self, Ended, Evidence, Next},
     fleet::{Trial, TrialEnd},
     shared::Shared,
@@ -20,8 +20,6 @@ use crate::{
     stall,
 };
 
-/// A call that tries an endpoint must have so many times as long as calls take.
-const ENOUGH: u32 = 4;
 /// A trial has waited for so long for a request that may be sent twice, with time enough; then any will do.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long before its deadline a call that is held is told why.
@@ -41,6 +39,8 @@ pub(super) struct Call<Req> {
     /// How many endpoints this layer has sent it to.
     endpoints: u32,
     held_since: Option<Duration>,
+    /// When it first looked for an endpoint.
+    came: Option<Duration>,
     /// Whether an endpoint may have seen it.
     reached: bool,
     /// Whether this layer, not one above with the same budget, deposits for the call.
@@ -83,6 +83,7 @@ impl<Req> Call<Req> {
             random,
             endpoints: 0,
             held_since: None,
+            came: None,
             reached: false,
             deposits: false,
             token: false,
@@ -111,6 +112,7 @@ impl<Req> Call<Req> {
     /// The endpoint to begin with.
     pub(super) fn choose<S>(&mut self, shared: &Arc<Shared<S>>) -> Choice<S> {
         let now = shared.clock.now();
+        self.came.get_or_insert(now);
         let view = shared.look(now);
         if !self.begun {
             self.begin(shared, &view);
@@ -235,10 +237,14 @@ impl<Req> Call<Req> {
         Some(attempt)
     }
 
-    /// Whether there is time enough for an answer that says something of the endpoint.
+    /// Whether there is time enough for an answer that says something of the endpoint. Half of what it had is: where calls
+    /// have taken nearly as long as there is time, nobody would else ever try.
     fn has_time<S>(&self, shared: &Shared<S>, now: Duration) -> bool {
         let (Some(deadline), Some(typical)) = (context::deadline(), shared.typical.latency()) else { return true };
-        shared.clock.at(deadline).saturating_sub(now) >= typical.saturating_mul(ENOUGH)
+        let deadline = shared.clock.at(deadline);
+        let had = deadline.saturating_sub(self.came.unwrap_or(now));
+        let enough = typical.saturating_mul(ENOUGH).min(had / 2);
+        deadline.saturating_sub(now) >= enough
     }
 
     /// Until when a call waits that has nowhere to go; `None`: it does not.

@@ -39,6 +39,8 @@ pub(super) struct Slot<S> {
     /// Failures in a row, and failed connections in a row.
     pub(super) in_row: AtomicU32,
     pub(super) connects_in_row: AtomicU32,
+    /// When the first of them ended, in nanoseconds.
+    row_since: AtomicU64,
     pub(super) counts: Counts,
 }
 
@@ -67,6 +69,7 @@ impl<S> Slot<S> {
             going: AtomicBool::new(false),
             in_row: AtomicU32::new(0),
             connects_in_row: AtomicU32::new(0),
+            row_since: AtomicU64::new(0),
             counts: Counts::default(),
         }
     }
@@ -93,6 +96,22 @@ impl<S> Slot<S> {
                 in_row.store(0, Relaxed);
             }
         }
+    }
+}
+
+impl<S> Slot<S> {
+    /// One more failure in a row, now: how many they are.
+    pub(super) fn fails_again(&self, now: Duration) -> u32 {
+        let before = self.in_row.fetch_add(1, Relaxed);
+        if before == 0 {
+            self.row_since.store(now.as_nanos() as u64, Relaxed);
+        }
+        before.saturating_add(1)
+    }
+
+    /// When the first failure of the row was.
+    pub(super) fn row_since(&self) -> Duration {
+        Duration::from_nanos(self.row_since.load(Relaxed))
     }
 }
 

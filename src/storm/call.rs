@@ -115,7 +115,8 @@ impl Failure {
 }
 
 /// What the outcome of a simulated call means: an invalid request is [`Neutral`](Verdict::Neutral), a full queue
-/// [`Overloaded`](Verdict::Overloaded), every other failure [`Transient`](Verdict::Transient).
+/// [`Overloaded`](Verdict::Overloaded), every other failure [`Transient`](Verdict::Transient). A standby has the wrong role,
+/// and of what was answered nothing is in doubt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StormClassify;
 
@@ -131,6 +132,15 @@ impl Classify<Response, Error<Failure>> for StormClassify {
 
     fn reached_service(&self, error: &Error<Failure>) -> bool {
         !matches!(error, Error::Inner(failure) if !failure.was_begun())
+    }
+
+    /// A failure is an answer. What a layer cut short may have been done.
+    fn in_doubt(&self, error: &Error<Failure>) -> bool {
+        !matches!(error, Error::Inner(_))
+    }
+
+    fn wrong_role(&self, outcome: Result<&Response, &Error<Failure>>) -> bool {
+        matches!(outcome, Err(Error::Inner(Failure::NotPrimary)))
     }
 }
 

@@ -7,6 +7,7 @@ mod at_first;
 mod basics;
 mod changes;
 mod cold;
+mod evidence;
 mod fault_24;
 mod faults;
 mod made;

@@ -4,6 +4,7 @@
 mod carried;
 mod check;
 mod drawn;
+mod failover;
 mod hedging;
 mod input;
 mod limits;

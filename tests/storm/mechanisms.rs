@@ -2,13 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use steadfast::{
     Error,
@@ -17,10 +11,10 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerLayer},
     hedge::Hedge,
     retry::{Budget, BudgetMode, Retry, RetryLayer},
-    storm::{Candidate, Handler, Request, Scenario, Stack, StormClassify, Upstream},
+    storm::{Candidate, Handler, Scenario, Stack, StormClassify, Upstream},
     timeout::{Timeout, TimeoutLayer},
 };
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::ServiceBuilder;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -144,49 +138,6 @@ fn a_server_queue_that_serves_the_newest_first_and_drops_what_has_expired() {
     for scenario in ["overload2x", "metastable"] {
         falls(scenario, &server, &Stack::new("none", client), 90.0, 5.0);
     }
-}
-
-/// Endpoints in turn; with breakers, each with one of its own, and who is refused by one goes to the next.
-fn in_turn(breakers: bool) -> impl Candidate {
-    Stack::new("endpoints", move |upstream: Upstream| {
-        let wait = Backoff::exponential(250 * MS).max(1000 * MS);
-        let breaker = || {
-            let breaker = CircuitBreaker::builder().classify(StormClassify).consecutive_failures(5);
-            breaker.minimum_calls(1_000_000).count_window(1_000_000).half_open_calls(1).wait_open(wait.clone())
-        };
-        let endpoint = |endpoint: Upstream| {
-            let attempt = Timeout::builder(500 * MS).build().unwrap();
-            let layers = ServiceBuilder::new().layer(breaker().build().unwrap()).layer(attempt);
-            layers.map_err(Error::Inner).service(endpoint)
-        };
-        let endpoints: Vec<_> = upstream.endpoints().into_iter().map(endpoint).collect();
-        let turn = Arc::new(AtomicUsize::new(upstream.client() as usize));
-        let pick = service_fn(move |request: Request| {
-            let (endpoints, turn) = (endpoints.clone(), Arc::clone(&turn));
-            let upstream = upstream.clone();
-            async move {
-                if !breakers {
-                    return upstream.oneshot(request).await.map_err(Error::Inner);
-                }
-                for _ in 1..endpoints.len() {
-                    let one = turn.fetch_add(1, Ordering::Relaxed) % endpoints.len();
-                    match endpoints[one].clone().oneshot(request).await {
-                        Err(Error::Rejected(refused)) if refused.kind().is_circuit_breaker() => {}
-                        outcome => return outcome,
-                    }
-                }
-                let one = turn.fetch_add(1, Ordering::Relaxed) % endpoints.len();
-                endpoints[one].clone().oneshot(request).await
-            }
-        });
-        ServiceBuilder::new().layer(deadline()).layer(retry(Some(Budget::refund()))).service(pick)
-    })
-}
-
-#[test]
-fn ejection_of_an_endpoint_that_fails() {
-    falls("zone_refuse", &in_turn(true), &in_turn(false), 97.0, 90.0);
-    falls("zone_loss", &in_turn(true), &in_turn(false), 97.0, 85.0);
 }
 
 /// A second attempt after so long, and the first answer.

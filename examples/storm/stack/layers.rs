@@ -1,7 +1,7 @@
 //! The kinds of layers. A further one is a function here and a line in [`KINDS`]. Those of servers are in
 //! [`server`](super::server).
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use steadfast::{
     Error,
@@ -26,8 +26,15 @@ use crate::{problem::Problem, span};
 /// A service between two layers.
 pub(crate) type Between = BoxCloneSyncService<Request, Response, Error<Failure>>;
 
+/// A client, while its layers are made, from inside out.
+pub(crate) struct Client {
+    pub(crate) upstream: Upstream,
+    /// What pays for attempts at other endpoints, for the retry above to share.
+    pub(crate) budget: Cell<Option<Arc<Budget>>>,
+}
+
 /// Puts a layer with a state of its own around a client's service.
-pub(crate) type Wrap = Arc<dyn Fn(&Upstream, Between) -> Between + Send + Sync>;
+pub(crate) type Wrap = Arc<dyn Fn(&Client, Between) -> Between + Send + Sync>;
 
 /// Reads the settings of a kind of layer; the text is the layer's name.
 pub(crate) type Kind<W> = fn(&Fields<'_>, String) -> Result<W, Problem>;
@@ -46,7 +53,7 @@ pub(crate) const KINDS: [(&str, Kind<Wrap>); 7] = [
 /// What was checked when the stack was read cannot be refused now.
 pub(super) const CHECKED: &str = "settings that were accepted once are accepted again";
 
-fn wrap(layer: impl Fn(&Upstream, Between) -> Between + Send + Sync + 'static) -> Wrap {
+fn wrap(layer: impl Fn(&Client, Between) -> Between + Send + Sync + 'static) -> Wrap {
     Arc::new(layer)
 }
 
@@ -89,10 +96,10 @@ fn timeout(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     if let Total::Fixed(limit) = total {
         Timeout::builder(limit).build().map_err(|error| fields.refused(&error, &[("limit", "total")]))?;
     }
-    Ok(wrap(move |upstream, inner| {
+    Ok(wrap(move |client, inner| {
         let limit = match total {
             Total::Fixed(limit) => limit,
-            Total::OfDeadline(parts) => upstream.deadline().div_f64(parts).max(Duration::from_nanos(1)),
+            Total::OfDeadline(parts) => client.upstream.deadline().div_f64(parts).max(Duration::from_nanos(1)),
         };
         Between::new(Timeout::builder(limit).name(name.clone()).build().expect(CHECKED).layer(inner))
     }))
@@ -100,7 +107,18 @@ fn timeout(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
 
 /// `"ratio"`, `"refund"`, or a table: `mode`, `share`, `tokens`.
 #[derive(Clone, Copy, Debug)]
-struct Bucket(BudgetMode, u32);
+pub(super) struct Bucket(pub(super) BudgetMode, pub(super) u32);
+
+impl Bucket {
+    pub(super) fn full(self) -> Arc<Budget> {
+        Arc::new(Budget::new(self.0, self.1).expect(CHECKED))
+    }
+}
+
+/// The budget of a retry with these settings.
+pub(super) fn bucket(fields: &Fields<'_>) -> Result<Option<Bucket>, Problem> {
+    Ok(fields.get("budget")?.unwrap_or(Some(Bucket(BudgetMode::Ratio(0.2), 50))))
+}
 
 impl Setting for Bucket {
     fn read(field: Field<'_>) -> Result<Self, Problem> {
@@ -169,7 +187,7 @@ macro_rules! attempts {
 fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     let mut builder = Retry::builder().name(name.clone()).classify(StormClassify);
     set!(builder, fields: max_attempts backoff max_retry_after seed);
-    let bucket = fields.get::<Option<Bucket>>("budget")?.unwrap_or(Some(Bucket(BudgetMode::Ratio(0.2), 50)));
+    let bucket = bucket(fields)?;
     let replay: Replays = fields.get("replay")?.unwrap_or(Replays::All);
     let hedge = fields.get::<Option<Hedging>>("hedge")?.flatten().map(|Hedging(hedge)| hedge);
     let soft_timeout = fields.get::<Option<Duration>>("soft_timeout")?.flatten();
@@ -177,10 +195,10 @@ fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     if let Some(limit) = soft_timeout {
         builder.clone().soft_timeout(limit).build().map_err(|error| fields.refused(&error, &[]))?;
     }
-    Ok(wrap(move |upstream, inner| {
-        let budget = bucket.map(|Bucket(mode, tokens)| Arc::new(Budget::new(mode, tokens).expect(CHECKED)));
+    Ok(wrap(move |client, inner| {
+        let budget = client.budget.take().or_else(|| bucket.map(Bucket::full));
         if let Some(budget) = budget.clone() {
-            upstream.gauge(format!("{name} tokens"), move || budget.tokens());
+            client.upstream.gauge(format!("{name} tokens"), move || budget.tokens());
         }
         let builder = builder.clone().budget(budget);
         match (hedge, soft_timeout) {
@@ -195,7 +213,7 @@ fn retry(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Replays {
+pub(super) enum Replays {
     All,
     Idempotent,
 }
@@ -262,11 +280,11 @@ fn circuit_breaker(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
         builder = builder.half_open_max_wait(wait, end.unwrap_or(HalfOpenEnd::Judge));
     }
     builder.clone().build().map_err(|error| fields.refused(&error, &[]))?;
-    Ok(wrap(move |upstream, inner| {
+    Ok(wrap(move |client, inner| {
         let layer = builder.clone().build().expect(CHECKED);
         let handle = layer.handle();
         let label = if name == "circuit_breaker" { "breaker" } else { &name };
-        upstream.gauge(format!("{label} open"), move || f64::from(u8::from(handle.state() == State::Open)));
+        client.upstream.gauge(format!("{label} open"), move || f64::from(u8::from(handle.state() == State::Open)));
         Between::new(layer.layer(inner))
     }))
 }
@@ -287,11 +305,11 @@ pub(super) fn queue(fields: &Fields<'_>, name: String, places: u32) -> Result<Bu
 
 fn bulkhead(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     let builder = queue(fields, name.clone(), fields.need("max_concurrent")?)?;
-    Ok(wrap(move |upstream, inner| {
+    Ok(wrap(move |client, inner| {
         let layer = builder.clone().build().expect(CHECKED);
         let (running, waiting) = (layer.handle(), layer.handle());
-        upstream.gauge(format!("{name} running"), move || running.snapshot().running.into());
-        upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
+        client.upstream.gauge(format!("{name} running"), move || running.snapshot().running.into());
+        client.upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
         Between::new(layer.layer(inner))
     }))
 }
@@ -307,13 +325,13 @@ fn adaptive_limit(fields: &Fields<'_>, name: String) -> Result<Wrap, Problem> {
     let mut builder = AdaptiveLimit::builder(Duration::from_secs(1)).name(name.clone()).classify(StormClassify);
     set!(builder, fields: algorithm slow_after initial min max max_waiting max_wait order);
     let settings = builder.clone().build().map_err(|error| fields.refused(&error, &[]))?.handle().settings();
-    Ok(wrap(move |upstream, inner| {
+    Ok(wrap(move |client, inner| {
         let mut settings = settings;
-        settings.deadline = upstream.deadline();
+        settings.deadline = client.upstream.deadline();
         let layer = builder.clone().settings(settings).build().expect(CHECKED);
         let (limit, waiting) = (layer.handle(), layer.handle());
-        upstream.gauge(name.clone(), move || limit.limit().into());
-        upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
+        client.upstream.gauge(name.clone(), move || limit.limit().into());
+        client.upstream.gauge(format!("{name} waiting"), move || waiting.snapshot().waiting as f64);
         Between::new(layer.layer(inner))
     }))
 }

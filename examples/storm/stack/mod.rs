@@ -1,11 +1,12 @@
-//! Stacks as data: a name, and layers from outside in, of the client and of the server.
+//! Stacks as data: a name, and layers from outside in, of the client and of the server, and a failover client between them.
 
+mod failover;
 mod fields;
 mod layers;
 mod server;
 mod value;
 
-use std::fmt::Write as _;
+use std::{cell::Cell, fmt::Write as _};
 
 use steadfast::{
     Error,
@@ -15,18 +16,20 @@ use tower::ServiceExt;
 
 pub(crate) use self::value::Value;
 use self::{
+    failover::Failover,
     fields::Fields,
-    layers::{Between, KINDS, Kind, Wrap},
+    layers::{Between, Client, KINDS, Kind, Wrap},
     server::{SERVER_KINDS, WrapServer},
     value::Entry,
 };
 use crate::problem::{Problem, instead};
 
 /// The built-in stacks, with their text.
-pub(crate) const BUILT_IN: [(&str, &str); 5] = [
+pub(crate) const BUILT_IN: [(&str, &str); 6] = [
     ("none", include_str!("../stacks/none.toml")),
     ("naive", include_str!("../stacks/naive.toml")),
     ("steadfast", include_str!("../stacks/steadfast.toml")),
+    ("failover", include_str!("../stacks/failover.toml")),
     ("server", include_str!("../stacks/server.toml")),
     ("shed", include_str!("../stacks/shed.toml")),
 ];
@@ -40,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) name: String,
     /// Around what each client calls.
     layers: Layers,
+    /// Between the innermost layer and the backends, if it is there; else they are called by name.
+    failover: Layers,
     /// Around what each backend does.
     server: Layers,
     /// Where the text comes from, for errors.
@@ -55,18 +60,20 @@ impl Plan {
     }
 
     fn read(text: &str, source: &str) -> Result<Self, Problem> {
-        let (mut name, mut layers, mut server) = (None, Vec::new(), Vec::new());
+        let (mut name, mut layers, mut failover, mut server) = (None, Vec::new(), Vec::new(), Vec::new());
         for entry in value::parse(text)? {
             match (entry.key.as_str(), entry.value) {
                 ("name", Value::Text(text)) => name = Some(text),
                 ("name", _) => return Err(Problem::new("name", "must be a text").at(entry.line)),
                 ("layers", Value::List(list)) => layers = list,
                 ("server", Value::List(list)) => server = list,
+                ("failover", Value::Table(entries)) => failover.push((entry.line, entries)),
+                ("failover", _) => return Err(Problem::new("failover", "must be a table").at(entry.line)),
                 (key @ ("layers" | "server"), _) => {
                     return Err(Problem::new(key, "must be a list of tables").at(entry.line));
                 }
                 (key, _) => {
-                    let known = ["name", "layers", "server"];
+                    let known = ["name", "layers", "failover", "server"];
                     return Err(Problem::new(key, format!("is unknown{}", instead(key, &known))).at(entry.line));
                 }
             }
@@ -76,15 +83,20 @@ impl Plan {
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "-_.+".contains(c)) {
             return Err(Problem::new("name", "must be of letters, digits, `-`, `_`, `.`, `+`: files are called by it"));
         }
-        Ok(Self { name, layers, server, source: source.to_owned() })
+        Ok(Self { name, layers, failover, server, source: source.to_owned() })
     }
 
     /// The stack, ready to be run.
     pub(crate) fn candidate(&self) -> Result<Box<dyn Candidate>, Problem> {
         let (wraps, server) = self.wraps()?;
+        let failover = self.failover()?;
         let stack = Stack::new(self.name.clone(), move |upstream: Upstream| {
-            let inner = Between::new(upstream.clone().map_err(Error::Inner));
-            wraps.iter().rev().fold(inner, |inner, wrap| wrap(&upstream, inner))
+            let client = Client { upstream, budget: Cell::default() };
+            let inner = match &failover {
+                Some(failover) => failover.client(&client),
+                None => Between::new(client.upstream.clone().map_err(Error::Inner)),
+            };
+            wraps.iter().rev().fold(inner, |inner, wrap| wrap(&client, inner))
         });
         if server.is_empty() {
             return Ok(Box::new(stack));
@@ -93,7 +105,13 @@ impl Plan {
     }
 
     fn check(&self) -> Result<(), Problem> {
-        self.wraps().map(drop)
+        self.wraps()?;
+        self.failover().map(drop)
+    }
+
+    fn failover(&self) -> Result<Option<Failover>, Problem> {
+        let of = |layer: &(usize, Vec<Entry>)| Failover::read(layer, &self.layers);
+        self.failover.first().map(of).transpose().map_err(|problem| problem.of(&self.source))
     }
 
     fn wraps(&self) -> Result<(Vec<Wrap>, Vec<WrapServer>), Problem> {
@@ -104,10 +122,14 @@ impl Plan {
     }
 
     /// Changes one setting: `retry.max_attempts`, `retry.backoff.max`, or `timeout.1.total` where there are several;
-    /// `server.bulkhead.max_waiting` on the side of the server.
+    /// `server.bulkhead.max_waiting` on the side of the server; `failover.slow_start`.
     pub(crate) fn set(&mut self, path: &str, value: Value) -> Result<(), Problem> {
         let (side, at, path) = self.find(path)?;
-        let layers = if side == SERVER { &mut self.server } else { &mut self.layers };
+        let layers = match side {
+            SERVER => &mut self.server,
+            FAILOVER => &mut self.failover,
+            _ => &mut self.layers,
+        };
         let mut entries = &mut layers[at].1;
         let mut keys = path.as_slice();
         while let [key, rest @ ..] = keys {
@@ -147,12 +169,19 @@ impl Plan {
     }
 
     fn side(&self, side: &str) -> &Layers {
-        if side == SERVER { &self.server } else { &self.layers }
+        match side {
+            SERVER => &self.server,
+            FAILOVER => &self.failover,
+            _ => &self.layers,
+        }
     }
 
     /// The layer that a path means, of which side it is, and the path within it.
     fn find(&self, path: &str) -> Result<(&'static str, usize, Vec<String>), Problem> {
         let wrong = |what: String| Problem::new(path, what).of(&format!("stack {}", self.name));
+        if let Some(rest) = path.strip_prefix(FAILOVER).filter(|_| !self.failover.is_empty()) {
+            return Ok((FAILOVER, 0, rest.split('.').map(str::to_owned).collect()));
+        }
         let (side, within) = path.strip_prefix(SERVER).map_or(("", path), |rest| (SERVER, rest));
         let layers = self.side(side);
         let mut keys: Vec<String> = within.split('.').map(str::to_owned).collect();
@@ -185,9 +214,10 @@ impl Plan {
     /// As TOML.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("name = {}\n", Value::Text(self.name.clone()));
-        for (table, layers) in [("layers", &self.layers), ("server", &self.server)] {
+        let sides = [("[[layers]]", &self.layers), ("[failover]", &self.failover), ("[[server]]", &self.server)];
+        for (table, layers) in sides {
             for (_, entries) in layers {
-                let _ = writeln!(text, "\n[[{table}]]");
+                let _ = writeln!(text, "\n{table}");
                 for entry in entries {
                     let _ = writeln!(text, "{} = {}", entry.key, entry.value);
                 }
@@ -199,6 +229,8 @@ impl Plan {
 
 /// What a path into the side of the server begins with.
 const SERVER: &str = "server.";
+/// What a path into the settings of the failover client begins with.
+const FAILOVER: &str = "failover.";
 
 /// The layers of one side; `list` is what they are called.
 fn tables(values: Vec<Value>, list: &str) -> Result<Layers, Problem> {

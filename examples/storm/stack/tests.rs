@@ -160,6 +160,56 @@ fn a_knob_changes_one_setting() {
     assert_eq!(two.get("timeout.0.total").unwrap(), Some(&Value::Text("1s".into())));
 }
 
+#[test]
+fn every_setting_of_a_failover_client_can_be_given() {
+    let text = r#"
+name = "all"
+[[layers]]
+kind = "retry"
+budget = { mode = "ratio", share = 0.3, tokens = 10 }
+[failover]
+balance = "least_requests"
+slow_start = "2s"
+consecutive_failures = 4
+connect_failures = "none"
+ejection = { initial = "100ms", max = "500ms" }
+max_ejected = 0.4
+all_out_failures = 8
+all_out = "100ms"
+max_hold = "0s"
+max_endpoints_per_call = 3
+trial_timeout = "5s"
+penalty = "1s"
+replay = "idempotent"
+budget = "retry"
+seed = 1
+"#;
+    let mut plan = Plan::parse(text, "all").unwrap();
+    let again = Plan::parse(&plan.text(), "again").unwrap();
+    assert_eq!(again.text(), plan.text());
+    let scenario = steadfast::storm::Scenario::named("flap").unwrap();
+    let report = plan.candidate().unwrap().run(&scenario, 1).unwrap();
+    assert!(report.gauges.iter().any(|(name, _)| name == "failover out"));
+
+    plan.set("failover.all_out.initial", Value::Text("20ms".into())).unwrap();
+    assert_eq!(plan.get("failover.slow_start").unwrap(), Some(&Value::Text("2s".into())));
+    let refused = plan.set("failover.max_endpoints_per_call", Value::Whole(0)).unwrap_err().to_string();
+    assert_eq!(refused, "all: `failover.max_endpoints_per_call`: is 0; allowed: at least 1");
+}
+
+#[test]
+fn mistakes_in_a_failover_client_are_named_alike() {
+    assert_eq!(
+        refused("name = \"a\"\n[failover]\nbalence = \"peak_ewma\""),
+        "my.toml, line 3: `failover.balence`: is unknown; did you mean `balance`?"
+    );
+    assert_eq!(refused("name = \"a\"\nfailover = 1"), "my.toml, line 2: `failover`: must be a table");
+    assert_eq!(
+        refused("name = \"a\"\n[failover]\nbalance = \"rendezvous\""),
+        "my.toml, line 3: `failover.balance`: is \"rendezvous\"; it must be \"peak_ewma\" or \"least_requests\" or \"round_robin\""
+    );
+}
+
 /// A stack without layers of the client, and these of the server, in the default world.
 fn serves(server: &str) -> steadfast::storm::Report {
     let plan = Plan::parse(&format!("name = \"a\"\n{server}"), "my.toml").unwrap();
@@ -275,7 +325,7 @@ fn layers_of_a_server_are_from_outside_in() {
 
 #[test]
 fn a_knob_reaches_the_side_of_the_server() {
-    let mut plan = Plan::parse(BUILT_IN[3].1, "server").unwrap();
+    let mut plan = Plan::parse(BUILT_IN[4].1, "server").unwrap();
     assert_eq!(plan.get("server.bulkhead.max_waiting").unwrap(), Some(&Value::Whole(500)));
     plan.set("server.bulkhead.max_waiting", Value::Whole(7)).unwrap();
     assert_eq!(plan.get("server.bulkhead.max_waiting").unwrap(), Some(&Value::Whole(7)));

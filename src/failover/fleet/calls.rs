@@ -118,6 +118,12 @@ impl Fleet {
 
     fn answered_again(&mut self, id: u32, out: AllOut, now: Duration) {
         self.all_out = None;
+        // Whatever was wrong with all of them may be over: each is tried by the next call, and not only when its turn comes.
+        for member in &mut self.members {
+            if let Passive::Ejected { cause, .. } = member.passive {
+                member.passive = Passive::Waiting { cause, since: now };
+            }
+        }
         if !out.told {
             return;
         }
