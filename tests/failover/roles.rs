@@ -138,7 +138,7 @@ async fn callers_that_wait_for_a_primary_are_told_before_their_time_is_up() {
     let rejected = error.rejected().unwrap();
     assert_eq!(rejected.kind(), RejectedKind::NoEndpoint);
     assert!(rejected.to_string().contains("`a` is a replica"), "{rejected}");
-    assert!((690..=700).contains(&since.elapsed().as_millis()));
+    assert!((690..700).contains(&since.elapsed().as_millis()));
     let error = timeout(1100 * MS, ask(&client, 1)).await.expect("held for a second at most").unwrap_err();
     assert_eq!(error.rejected().unwrap().kind(), RejectedKind::NoEndpoint);
     assert!(ask(&client, 2).await.is_ok() && ask(&client, 0).await.is_ok());

@@ -133,7 +133,7 @@ async fn what_must_not_be_done_twice_is_sent_once_and_nothing_goes_to_an_endpoin
     let ledger = |key| Ledger { key, sent: Arc::clone(&sent), random: Arc::clone(&random) };
     let endpoints = ["a", "b", "c", "d"].map(|key| Endpoint::new(key, ledger(key)));
     // Those of odd numbers.
-    let once = || only_unsent_unless(CloneRequest, |request: &u32| request % 2 == 0);
+    let once = || only_unsent_unless(CloneRequest, |request: &u32| request.is_multiple_of(2));
     let own = Failover::builder().endpoints(endpoints).seed(7).classify(Meaning).budget(None).replay(once());
     let never_out = own.with(|settings| {
         (settings.consecutive_failures, settings.connect_failures, settings.all_out_failures) = (None, None, None);
@@ -154,7 +154,7 @@ async fn what_must_not_be_done_twice_is_sent_once_and_nothing_goes_to_an_endpoin
         }
     }
     for (request, at) in &*sent.lock().unwrap() {
-        assert!(request % 2 == 0 || at.len() == 1, "{request}: {at:?}");
+        assert!(request.is_multiple_of(2) || at.len() == 1, "{request}: {at:?}");
         let mut distinct = at.clone();
         distinct.sort_unstable();
         distinct.dedup();
@@ -190,7 +190,7 @@ async fn drained_under_any_load_nothing_is_lost_and_nothing_new_comes() {
         }
         handle.undrain(all[at].key).unwrap();
     }
-    assert_eq!(all.iter().map(|node| node.calls()).sum::<u32>(), all.iter().map(|node| done(node)).sum::<u32>());
+    assert_eq!(all.iter().map(Node::calls).sum::<u32>(), all.iter().map(done).sum::<u32>());
 }
 
 fn all_key(at: usize) -> &'static str {

@@ -37,7 +37,7 @@ async fn with_all_out_one_whose_breaker_is_open_is_tried_in_its_turn_and_not_on_
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_comes_back_though_all_calls_have_little_time() {
     let [a] = nodes(["a"]);
-    let (client, handle) = build(over(&[a.clone()]));
+    let (client, handle) = build(over(std::slice::from_ref(&a)));
     let client = ServiceBuilder::new().layer(Timeout::builder(1000 * MS).build().unwrap()).service(client);
     a.does(Does::Answers(300 * MS));
     for _ in 0..20 {
@@ -89,7 +89,7 @@ async fn a_call_that_is_held_looks_again_as_soon_as_time_has_changed_something()
 #[tokio::test(start_paused = true)]
 async fn a_trial_that_hangs_is_given_up_though_nobody_new_calls() {
     let [a] = nodes(["a"]);
-    let (client, handle) = build(over(&[a.clone()]).with(|settings| settings.trial_timeout = 200 * MS));
+    let (client, handle) = build(over(std::slice::from_ref(&a)).with(|settings| settings.trial_timeout = 200 * MS));
     a.does(Does::Refuses);
     load(&client, 4).await;
     assert!(handle.snapshot().all_out.is_some());
