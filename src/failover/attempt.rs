@@ -1,13 +1,7 @@
 //! One attempt at one endpoint: a guard that tells the endpoint how it ended, dropped without an end too.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{
-            Ordering::{Relaxed, SeqCst},
-            fence,
-        },
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -15,6 +9,7 @@ use super::{
     Cause,
     elsewhere::{Evidence, Failure},
     fleet::{Trial, TrialEnd},
+    gate::Last,
     shared::Shared,
     view::Slot,
 };
@@ -49,11 +44,8 @@ impl<S> Attempt<S> {
         trial: Option<Trial>,
         now: Duration,
     ) -> Option<Self> {
-        slot.load.begin();
-        // Whoever lets it go looks at the calls in flight after that, so that one of the two sees the other.
-        fence(SeqCst);
-        if slot.going.load(SeqCst) {
-            slot.load.end();
+        if let Err(last) = slot.gate.enter(&slot.load) {
+            last.into_iter().for_each(|Last| shared.reap());
             return None;
         }
         let shared = Arc::clone(shared);
@@ -174,9 +166,7 @@ impl<S> Attempt<S> {
 
     /// It is no longer in flight.
     fn leaves(&self) {
-        self.slot.load.end();
-        fence(SeqCst);
-        if self.slot.going.load(SeqCst) && self.slot.load.in_flight() == 0 {
+        if let Some(Last) = self.slot.gate.leave(&self.slot.load) {
             self.shared.reap();
         }
     }

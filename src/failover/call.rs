@@ -8,6 +8,7 @@ use std::{
 use super::{
     attempt::Attempt,
     elsewhere::{self, Ended, Next},
+    fleet::{Trial, TrialEnd},
     shared::Shared,
     view::{Slot, View, Wish},
 };
@@ -64,6 +65,9 @@ pub(super) enum Choice<S> {
     },
     Nowhere(Rejected),
 }
+
+/// An endpoint that was there when it was chosen.
+struct JustGone;
 
 impl<Req> Call<Req> {
     pub(super) fn new(request: Req, may_repeat: bool, affinity: Option<u64>, random: u64) -> Self {
@@ -133,6 +137,20 @@ impl<Req> Call<Req> {
         tried: Tried,
         now: Duration,
     ) -> Option<Attempt<S>> {
+        let mut found = self.attempt_in(shared, view, tried, now);
+        while let Err(JustGone) = found {
+            found = self.attempt_in(shared, &shared.next_view(), tried, now);
+        }
+        found.unwrap_or(None)
+    }
+
+    fn attempt_in<S>(
+        &mut self,
+        shared: &Arc<Shared<S>>,
+        view: &View<S>,
+        tried: Tried,
+        now: Duration,
+    ) -> Result<Option<Attempt<S>>, JustGone> {
         let of_trial = view.trials.iter().filter(|(slot, since)| {
             let patient = self.may_repeat || view.all_out || now.saturating_sub(*since) >= PATIENCE;
             patient && !tried.contains(slot.id)
@@ -141,27 +159,33 @@ impl<Req> Call<Req> {
             for (slot, _) in of_trial {
                 let trial = shared.act(|control, now| control.fleet.take_trial(slot.id, now));
                 if let Some(trial) = trial {
-                    return self.begin_at(shared, Arc::clone(slot), Some(trial), now);
+                    let attempt = self.begin_at(shared, Arc::clone(slot), Some(trial), now);
+                    if attempt.is_err() {
+                        shared.act(|control, now| control.fleet.trial_ended(trial, TrialEnd::GivenBack, now));
+                    }
+                    return attempt;
                 }
             }
         }
         let wish = Wish { affinity: self.affinity, tried, random: self.random, now };
-        let slot = Arc::clone(view.choose(&wish, &shared.turn)?);
-        self.begin_at(shared, slot, None, now)
+        match view.choose(&wish, &shared.turn) {
+            Some(slot) => self.begin_at(shared, Arc::clone(slot), None, now),
+            None => Ok(None),
+        }
     }
 
     fn begin_at<S>(
         &mut self,
         shared: &Arc<Shared<S>>,
         slot: Arc<Slot<S>>,
-        trial: Option<super::fleet::Trial>,
+        trial: Option<Trial>,
         now: Duration,
-    ) -> Option<Attempt<S>> {
-        let attempt = Attempt::begin(shared, slot, trial, now)?;
+    ) -> Result<Option<Attempt<S>>, JustGone> {
+        let attempt = Attempt::begin(shared, slot, trial, now).ok_or(JustGone)?;
         self.attempts.tries(attempt.slot.id);
         self.endpoints += 1;
         self.random = self.random.rotate_left(17).wrapping_add(1);
-        Some(attempt)
+        Ok(Some(attempt))
     }
 
     /// Whether there is time enough for an answer that says something of the endpoint.

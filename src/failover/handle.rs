@@ -1,6 +1,6 @@
 //! Reads a failover client and moves it by hand.
 
-use std::{fmt, sync::Arc, sync::atomic::Ordering::SeqCst};
+use std::{fmt, sync::Arc};
 
 use super::{FailoverEvent, FailoverSettings, Snapshot, shared::Shared};
 use crate::{
@@ -47,7 +47,7 @@ impl<S> FailoverHandle<S> {
     pub async fn drain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
         let id = self.id(key)?;
         self.shared.act(|control, now| {
-            control.with_slot(id, |slot| slot.going.store(true, SeqCst));
+            control.with_slot(id, |slot| slot.gate.set(true));
             control.fleet.set_draining(id, true, now);
         });
         let Some(slot) = self.shared.slot(id) else { return Ok(()) };
@@ -67,7 +67,7 @@ impl<S> FailoverHandle<S> {
     pub fn undrain(&self, key: &str) -> Result<(), NoSuchEndpoint> {
         let id = self.id(key)?;
         self.shared.act(|control, now| {
-            control.with_slot(id, |slot| slot.going.store(false, SeqCst));
+            control.with_slot(id, |slot| slot.gate.set(false));
             control.fleet.set_draining(id, false, now);
         });
         Ok(())

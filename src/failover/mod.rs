@@ -12,6 +12,7 @@ mod event;
 mod failback;
 mod fleet;
 mod future;
+mod gate;
 mod handle;
 mod load;
 pub mod members;

@@ -4,10 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{
-            AtomicBool, AtomicU32, AtomicU64,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -96,12 +93,12 @@ impl<S> Control<S> {
     }
 
     fn stay(&mut self, id: u32, meta: Meta, now: Duration) {
-        self.with_slot(id, |slot| slot.going.store(false, SeqCst));
+        self.with_slot(id, |slot| slot.gate.set(false));
         self.fleet.alter(id, meta, now);
     }
 
     fn leave(&mut self, id: u32, now: Duration) {
-        self.with_slot(id, |slot| slot.going.store(true, SeqCst));
+        self.with_slot(id, |slot| slot.gate.set(true));
         self.fleet.leave(id, now);
         self.reap(now);
     }
@@ -308,6 +305,12 @@ impl<S> Shared<S> {
         }
         drop(view);
         self.act(|_, _| ());
+        self.view.load()
+    }
+
+    /// What calls see when whoever moves the fleet on has done so.
+    pub(super) fn next_view(&self) -> Guard<Arc<View<S>>> {
+        drop(self.control.lock());
         self.view.load()
     }
 

@@ -6,3 +6,4 @@ mod basics;
 mod fault_24;
 mod seen_below;
 mod support;
+mod threads;
