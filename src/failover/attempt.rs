@@ -1,13 +1,7 @@
 //! One attempt at one endpoint: a guard that tells the endpoint how it ended, dropped without an end too.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{
-            Ordering::{Relaxed, SeqCst},
-            fence,
-        },
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -15,6 +9,7 @@ use super::{
     Cause, Need,
     elsewhere::{Evidence, Failure},
     fleet::{Trial, TrialEnd},
+    gate::Last,
     shared::Shared,
     view::Slot,
 };
@@ -53,11 +48,8 @@ impl<S> Attempt<S> {
         trial: Option<Trial>,
         now: Duration,
     ) -> Option<Self> {
-        slot.load.begin();
-        // Whoever lets it go looks at the calls in flight after that, so that one of the two sees the other.
-        fence(SeqCst);
-        if slot.going.load(SeqCst) {
-            leaves(shared, &slot);
+        if let Err(last) = slot.gate.enter(&slot.load) {
+            last.into_iter().for_each(|Last| shared.reap());
             return None;
         }
         let shared = Arc::clone(shared);
@@ -163,7 +155,7 @@ impl<S> Attempt<S> {
         let all = shared.in_row.fetch_add(1, Relaxed).saturating_add(1);
         let reached = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times >= limit);
         // Where it may not be ejected, it is asked anew after as many more, and not each time: that takes a lock.
-        let turn = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times > 0 && times % limit == 0);
+        let turn = |limit: Option<u32>, times: u32| limit.is_some_and(|limit| times > 0 && times.is_multiple_of(limit));
         let cause = if turn(settings.connect_failures, connects) {
             Cause::Connect(connects)
         } else if !turn(settings.consecutive_failures, in_row) && failure == Failure::Error
@@ -214,9 +206,7 @@ impl<S> Attempt<S> {
 
 /// A call there is no longer in flight.
 fn leaves<S>(shared: &Shared<S>, slot: &Slot<S>) {
-    slot.load.end();
-    fence(SeqCst);
-    if slot.going.load(SeqCst) && slot.load.in_flight() == 0 {
+    if let Some(Last) = slot.gate.leave(&slot.load) {
         shared.reap();
     }
 }

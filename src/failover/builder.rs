@@ -183,6 +183,7 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
     /// # Errors
     /// The first setting that makes no sense, a key that is there twice, a weight that is none, or no endpoint and nothing
     /// that any could come from.
+    #[expect(clippy::type_complexity, reason = "a client and its handle, or an error")]
     pub fn build(self) -> Result<(Failover<S, C, P, R>, FailoverHandle<S>), ConfigError>
     where
         S: Clone + Send + Sync + 'static,

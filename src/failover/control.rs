@@ -4,10 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{
-            AtomicU32,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -170,7 +167,7 @@ impl<S> Control<S> {
     /// Lets calls know whether the endpoint is to get any.
     fn note_going(&self, id: u32) {
         if let Some(slot) = self.slot(id) {
-            slot.going.store(self.fleet.is_going(id), SeqCst);
+            slot.gate.set(self.fleet.is_going(id));
         }
     }
 

@@ -3,9 +3,11 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
+
+use crate::sync::atomic::AtomicU32;
 
 /// After so many seconds, what is measured has pulled the estimate down to 1/e of the way, and an endpoint that nobody
 /// calls looks faster by as much. Finagle and linkerd take 10 s, which leaves an endpoint that was slow by a factor of 100
@@ -52,7 +54,7 @@ pub(super) struct Look {
 }
 
 impl Load {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { in_flight: AtomicU32::new(0), sample: AtomicU64::new(0), penalty_ends: AtomicU64::new(0) }
     }
 

@@ -134,6 +134,7 @@ mod event;
 mod failback;
 mod fleet;
 mod future;
+mod gate;
 mod handle;
 mod jobs;
 mod load;

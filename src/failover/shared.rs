@@ -141,7 +141,7 @@ impl<S> Shared<S> {
     pub(super) fn to_probe(&self) -> Vec<(u32, Meta)> {
         let now = self.clock.now();
         let mut control = self.control.lock();
-        let ids = control.fleet.to_probe(now);
+        let ids = control.fleet.due_probe(now);
         let metas = control.fleet.metas().filter(|(id, ..)| ids.contains(id));
         metas.map(|(id, meta, _)| (id, meta.clone())).collect()
     }
@@ -184,12 +184,12 @@ impl<S> Shared<S> {
 
     /// A cold standby that is to be started.
     pub(super) fn to_start(&self) -> Option<u32> {
-        if self.cold_is_due() { self.act(|control, now| control.fleet.to_start(now)) } else { None }
+        if self.cold_is_due() { self.act(|control, now| control.fleet.due_start(now)) } else { None }
     }
 
     /// Those that are to be stopped.
     pub(super) fn to_stop(&self) -> Vec<u32> {
-        if self.cold_is_due() { self.act(|control, now| control.fleet.to_stop(now)) } else { Vec::new() }
+        if self.cold_is_due() { self.act(|control, now| control.fleet.due_stop(now)) } else { Vec::new() }
     }
 
     fn cold_is_due(&self) -> bool {

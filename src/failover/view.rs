@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -16,6 +16,7 @@ use super::{
     endpoint::Source,
     failback::slow_start,
     fleet::{Group, Part, Plan, RolesPlan},
+    gate::Gate,
     load::Load,
     roles::Fit,
     tiers,
@@ -35,7 +36,7 @@ pub(super) struct Slot<S> {
     /// That of its member in the fleet.
     pub(super) generation: AtomicU32,
     /// It gets no new calls, and somebody wants to know when the last one has ended.
-    pub(super) going: AtomicBool,
+    pub(super) gate: Gate,
     /// Failures in a row, and failed connections in a row.
     pub(super) in_row: AtomicU32,
     pub(super) connects_in_row: AtomicU32,
@@ -66,7 +67,7 @@ impl<S> Slot<S> {
             make_failures: AtomicU32::new(0),
             load: Load::new(),
             generation: AtomicU32::new(0),
-            going: AtomicBool::new(false),
+            gate: Gate::open(),
             in_row: AtomicU32::new(0),
             connects_in_row: AtomicU32::new(0),
             row_since: AtomicU64::new(0),

@@ -64,7 +64,7 @@ async fn a_thousand_callers_start_it_once_and_it_takes_over() {
     let [a, dr] = nodes(["a", "dr"]);
     let starts = Starts::default();
     let cold = Endpoint::cold("dr", starts.start(&dr, 3 * SECOND)).tier(1);
-    let (client, handle) = build(over(&[a.clone()]).endpoint(cold));
+    let (client, handle) = build(over(std::slice::from_ref(&a)).endpoint(cold));
     let mut told = handle.subscribe();
     assert_eq!(state(&handle, "dr"), EndpointState::Cold);
     a.does(Does::Refuses);
@@ -86,7 +86,8 @@ async fn a_thousand_callers_start_it_once_and_it_takes_over() {
 async fn it_is_not_started_for_what_is_over_in_a_moment() {
     let [a, dr] = nodes(["a", "dr"]);
     let starts = Starts::default();
-    let (client, _handle) = build(over(&[a.clone()]).endpoint(Endpoint::cold("dr", starts.start(&dr, MS)).tier(1)));
+    let (client, _handle) =
+        build(over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", starts.start(&dr, MS)).tier(1)));
     a.does(Does::Refuses);
     for _ in 0..2 {
         assert!(call(&client).await.is_err());
@@ -117,7 +118,7 @@ async fn a_start_that_fails_or_hangs_or_panics_is_tried_again_after_a_wait() {
         }
     });
     let cold = cold.deadline(5 * SECOND).retry(Backoff::exponential(SECOND).jitter(Jitter::None));
-    let (client, handle) = build(over(&[a.clone()]).endpoint(Endpoint::cold("dr", cold).tier(1)));
+    let (client, handle) = build(over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", cold).tier(1)));
     let mut told = handle.subscribe();
     a.does(Does::Refuses);
     load(&client, 2500).await;
@@ -154,7 +155,7 @@ async fn nothing_is_promoted_before_the_fence_has_done_its_work_and_the_old_one_
     };
     let cold = Endpoint::cold("dr", Cold::promote(fence, promote)).tier(1);
     let (client, handle) =
-        build(over(&[a.clone()]).endpoint(cold).with(|settings| settings.failback = Failback::Immediate));
+        build(over(std::slice::from_ref(&a)).endpoint(cold).with(|settings| settings.failback = Failback::Immediate));
     let mut told = handle.subscribe();
     a.does(Does::Refuses);
     for _ in 0..2 {
@@ -188,7 +189,7 @@ async fn it_is_stopped_when_it_has_not_been_used_for_as_long_as_it_was_said() {
         log.note("stop");
         async { Ok::<_, std::io::Error>(()) }
     });
-    let (client, handle) = build(over(&[a.clone()]).endpoint(Endpoint::cold("dr", cold).tier(1)));
+    let (client, handle) = build(over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", cold).tier(1)));
     a.does(Does::Refuses);
     load(&client, 300).await;
     assert_eq!((call(&client).await, starts.begun.load(Relaxed)), (Ok("dr"), 1));
@@ -217,8 +218,9 @@ async fn it_is_used_only_when_its_probe_has_passed_and_not_probed_while_it_is_co
         let ok = !cold || node.is_some() && passes.load(Relaxed) > 0;
         async move { if ok { Ok(()) } else { Err("not ready") } }
     });
-    let (client, handle) =
-        build(over(&[a.clone()]).endpoint(Endpoint::cold("dr", starts.start(&dr, MS)).tier(1)).probe(probe));
+    let (client, handle) = build(
+        over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", starts.start(&dr, MS)).tier(1)).probe(probe),
+    );
     load(&client, 300).await;
     assert_eq!(asked.load(Relaxed), 0);
     a.does(Does::Refuses);

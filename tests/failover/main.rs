@@ -20,3 +20,4 @@ mod stacked;
 mod statistics;
 mod stuck;
 mod support;
+mod threads;

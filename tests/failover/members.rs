@@ -149,7 +149,7 @@ async fn one_that_comes_back_while_it_drains_goes_on_with_its_service() {
 async fn each_source_speaks_of_its_own_endpoints_only() {
     let [given, a, b, both] = nodes(["given", "a", "b", "both"]);
     let ((one, first), (two, second)) = (source(), source());
-    let (_client, handle) = build(over(&[given.clone()]).members(first).members(second));
+    let (_client, handle) = build(over(std::slice::from_ref(&given)).members(first).members(second));
     one.send(set([&a, &both, &given])).unwrap();
     two.send(set([&b, &both])).unwrap();
     soon().await;
@@ -249,7 +249,7 @@ async fn sources_are_told_of_failed_connections_once_in_a_second() {
     let [a] = nodes(["a"]);
     let (_sender, members) = source();
     let looks = Arc::clone(&members.looks);
-    let (client, _handle) = build(over(&[a.clone()]).members(members).with(|settings| {
+    let (client, _handle) = build(over(std::slice::from_ref(&a)).members(members).with(|settings| {
         (settings.connect_failures, settings.consecutive_failures) = (None, None);
         settings.all_out_failures = None;
     }));

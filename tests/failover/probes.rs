@@ -150,7 +150,8 @@ async fn nothing_is_used_unproven_and_calls_wait_for_the_first_result() {
 async fn a_probe_that_hangs_is_dropped_and_calls_do_not_wait_longer_than_they_may() {
     let [a] = nodes(["a"]);
     let asks = Asks::new();
-    let (client, handle) = build(over(&[a.clone()]).probe(asks.clone()).with(|settings| settings.max_hold = 400 * MS));
+    let (client, handle) =
+        build(over(std::slice::from_ref(&a)).probe(asks.clone()).with(|settings| settings.max_hold = 400 * MS));
     let begun = Instant::now();
     let error = call(&client).await.unwrap_err();
     assert_eq!(begun.elapsed(), 400 * MS);
@@ -326,7 +327,7 @@ async fn settings_of_checks_that_change_hold_at_once_and_what_is_known_stays() {
     let asks = Asks::new();
     asks.passes("a");
     let (client, handle) = build(over(&[a]).probe(asks.clone()).with(|settings| {
-        settings.check = exact().every(3600_000 * MS);
+        settings.check = exact().every(3_600_000 * MS);
     }));
     call(&client).await.unwrap();
     let begun = Instant::now();

@@ -12,7 +12,7 @@ use crate::telemetry::Name;
 impl Fleet {
     /// The cold standby that is to be started now, if one is: once, one at a time, and not before nothing else has been
     /// there for as long as it says.
-    pub(in crate::failover) fn to_start(&mut self, now: Duration) -> Option<u32> {
+    pub(in crate::failover) fn due_start(&mut self, now: Duration) -> Option<u32> {
         if self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. })) {
             return None;
         }
@@ -68,7 +68,7 @@ impl Fleet {
     }
 
     /// The cold standbys that run and have not been used for as long as they say: they are cold from now on.
-    pub(in crate::failover) fn to_stop(&mut self, now: Duration) -> Vec<u32> {
+    pub(in crate::failover) fn due_stop(&mut self, now: Duration) -> Vec<u32> {
         let mut ids = Vec::new();
         for member in &mut self.members {
             if member.stops_at().is_some_and(|at| now >= at) {

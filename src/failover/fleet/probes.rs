@@ -11,7 +11,7 @@ use crate::telemetry::Name;
 
 impl Fleet {
     /// The endpoints whose probe is due, each of them once.
-    pub(in crate::failover) fn to_probe(&mut self, now: Duration) -> Vec<u32> {
+    pub(in crate::failover) fn due_probe(&mut self, now: Duration) -> Vec<u32> {
         let due = |member: &&mut Member| now >= member.asked_next && member.cold == Cold::Runs && !member.leaving;
         let ask = |member: &mut Member| {
             // Until there is a result.

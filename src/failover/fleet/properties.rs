@@ -111,7 +111,7 @@ impl World {
         self.next += 1;
         let zone = Some(Name::from(format!("z{}", id % 2)));
         let meta = Meta { tier, zone, ..Meta::new(Name::from(format!("{id}"))) };
-        self.fleet.insert(id, meta, Checked::new(self.probed), false, self.now);
+        self.fleet.insert(id, meta, Checked::new(self.probed), None, self.now);
     }
 
     fn id(&self, who: usize) -> Option<u32> {
@@ -297,7 +297,7 @@ impl World {
         let begun = self.now;
         let mut steps = 0;
         loop {
-            let to_probe = self.fleet.to_probe(self.now);
+            let to_probe = self.fleet.due_probe(self.now);
             let asked: Vec<u32> = self.fleet.members.iter().filter(|member| member.is_asked()).map(|m| m.id).collect();
             for id in to_probe.into_iter().chain(asked) {
                 self.fleet.probed(id, Ok(Report::new()), self.now);

@@ -23,7 +23,7 @@ fn build(tiers: &[u32], roles: bool, checked: fn(u32) -> Checked, edit: impl FnO
     edit(&mut settings);
     let mut fleet = Fleet::new(settings, roles, Rng::seeded(7));
     for (tier, id) in tiers.iter().zip(1..) {
-        fleet.insert(id, meta(*tier)(id), checked(id), false, Duration::ZERO);
+        fleet.insert(id, meta(*tier)(id), checked(id), None, Duration::ZERO);
     }
     fleet.start();
     fleet
@@ -147,7 +147,7 @@ fn an_endpoint_that_goes_down_while_it_is_tried_is_not_tried_for_ever() {
 fn a_key_means_the_endpoint_that_came_last() {
     let mut fleet = fleet(&[0, 0], |_| ());
     fleet.leave(1, SEC);
-    fleet.insert(3, Meta::new(Name::from_static("1")), Checked::new(false), false, SEC);
+    fleet.insert(3, Meta::new(Name::from_static("1")), Checked::new(false), None, SEC);
     assert_eq!(fleet.id_of("1"), Some(3));
     fleet.leave(3, SEC);
     assert!(matches!(fleet.id_of("1"), Some(1 | 3)));
@@ -214,9 +214,9 @@ fn another_way_of_going_back_is_that_of_endpoints_in_hold_too() {
 fn while_a_probe_is_under_way_something_may_come_of_it() {
     let mut fleet = build(&[0], false, |_| Checked::new(true), |_| ());
     assert_eq!(fleet.plan(MS).next, Some(Duration::ZERO));
-    assert_eq!(fleet.to_probe(MS), [1]);
+    assert_eq!(fleet.due_probe(MS), [1]);
     assert_eq!(fleet.plan(300 * MS).next, Some(300 * MS));
-    assert!(fleet.to_probe(300 * MS).is_empty(), "it has been asked");
+    assert!(fleet.due_probe(300 * MS).is_empty(), "it has been asked");
     fleet.probed(1, Err(Name::from_static("no")), 400 * MS);
     assert!(fleet.plan(400 * MS).next.unwrap() > 800 * MS);
 }

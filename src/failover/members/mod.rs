@@ -37,6 +37,7 @@ pub use self::watch::{Watched, watch};
 /// A weight that is none (0, negative, not a number) counts as 1, one over 1,000 as 1,000.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "made once for a change, and not kept")]
 pub enum Change<S> {
     /// These are all there are. Of a key that is there twice the first one counts. One whose key was there before keeps its service and what is known of it, and takes over
     /// tier, weight and zone; those that are missing are drained and dropped.

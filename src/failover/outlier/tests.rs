@@ -33,7 +33,7 @@ fn rounded(value: f64) -> f64 {
 
 #[test]
 fn by_default_nobody_is_judged() {
-    assert_eq!(judge(&Outliers::default(), &rates(&[0, 100, 100, 100, 100, 100])), [0_u32; 0]);
+    assert_eq!(judge(&Outliers::default(), &rates(&[0, 100, 100, 100, 100, 100])), []);
 }
 
 /// The numbers of Envoy's own test: a mean of 90, and a threshold of 52.
@@ -78,7 +78,7 @@ fn those_with_too_few_requests_are_neither_judged_nor_counted() {
     let narrow = |hosts| Some(SuccessRate { hosts, deviations: 1.0, ..SuccessRate::default() });
     let of_at_least = |least| Outliers { success_rate: narrow(least), ..Outliers::default() };
     assert_eq!(ids(&of_at_least(4), &hosts), [0]);
-    assert_eq!(ids(&of_at_least(5), &hosts), [], "four of five");
+    assert_eq!(ids(&of_at_least(5), &hosts), [0_u32; 0], "four of five");
 }
 
 #[test]
