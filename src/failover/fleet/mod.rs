@@ -1,6 +1,6 @@
 //! All endpoints of one client, and which of them are in. Pure: takes `now`, and says what has changed.
 //!
-//! `mod.rs` keeps what is known, `calls.rs` and `probes.rs` learn, `settle.rs` draws the conclusions, `plan.rs` says what
+//! `mod.rs` keeps what is known, `calls.rs`, `probes.rs`, `role.rs`, `statistics.rs` and `cold.rs` learn, `settle.rs` draws the conclusions, `plan.rs` says what
 //! follows for calls; `member.rs` is one endpoint.
 
 mod calls;
@@ -8,6 +8,7 @@ mod cold;
 mod member;
 mod plan;
 mod probes;
+mod role;
 mod settle;
 mod statistics;
 
@@ -16,16 +17,10 @@ use std::time::Duration;
 pub(super) use self::plan::{Group, Part, Plan, RolesPlan, Seat};
 use self::{
     member::{Member, Passive},
-    plan::groups,
+    role::rules,
 };
-use super::{
-    EndpointState, FailoverEvent, FailoverSettings, Meta, Need,
-    check::Checked,
-    cold::ColdRules,
-    probe::Role,
-    roles::{Fit, Primary, RoleEvent, Roles, Rules},
-};
-use crate::{rng::Rng, telemetry::Name};
+use super::{EndpointState, FailoverEvent, FailoverSettings, Meta, check::Checked, cold::ColdRules, roles::Roles};
+use crate::rng::Rng;
 
 /// See the module.
 #[derive(Debug)]
@@ -193,57 +188,6 @@ impl Fleet {
         self.members.iter().map(|member| (member.id, &member.meta, member.leaving))
     }
 
-    // ## Roles
-
-    /// It has answered a call that it is not the primary.
-    pub(super) fn refused_role(&mut self, id: u32, now: Duration) {
-        self.of_roles(|roles| roles.refused_role(id, now));
-        self.settle(now);
-    }
-
-    /// It has taken a call that needs the primary.
-    pub(super) fn served(&mut self, id: u32, began: Duration, now: Duration) {
-        self.of_roles(|roles| roles.served(id, began, now));
-        self.settle(now);
-    }
-
-    /// A call needs the primary, and none is known.
-    pub(super) fn missed(&mut self, now: Duration) {
-        self.roles.iter_mut().for_each(|roles| roles.missed(now));
-        self.settle(now);
-    }
-
-    pub(super) fn forget_epochs(&mut self, now: Duration) {
-        self.of_roles(|roles| roles.forget_epochs(now));
-        self.settle(now);
-    }
-
-    /// Tells what has been found out of roles.
-    fn of_roles(&mut self, learn: impl FnOnce(&mut Roles) -> Vec<RoleEvent>) {
-        let Some(roles) = &mut self.roles else { return };
-        for event in learn(roles) {
-            let key =
-                |id: u32| self.members.iter().find(|member| member.id == id).map(|member| member.meta.key.clone());
-            let event = match event {
-                RoleEvent::PrimaryChanged { from, to, epoch } => {
-                    FailoverEvent::PrimaryChanged { from: from.and_then(key), to: key(to), epoch }
-                }
-                RoleEvent::PrimaryUnknown { was } => {
-                    FailoverEvent::PrimaryChanged { from: key(was), to: None, epoch: None }
-                }
-                RoleEvent::Fenced { id, .. } => match key(id) {
-                    Some(key) => FailoverEvent::Fenced { key },
-                    None => continue,
-                },
-                RoleEvent::SplitBrain { ids } => {
-                    FailoverEvent::SplitBrain { keys: ids.into_iter().filter_map(key).collect() }
-                }
-                RoleEvent::SplitBrainOver => FailoverEvent::SplitBrainEnded,
-            };
-            self.events.push(event);
-        }
-    }
-
     // ## By hand
 
     /// All calls go to it, as long as it is in.
@@ -317,83 +261,7 @@ impl Fleet {
         changed
     }
 
-    // ## What follows
-
-    pub(super) fn plan(&self, now: Duration) -> Plan {
-        let mut plan =
-            Plan { all_out: self.all_out.is_some(), roles: RolesPlan::of(self.roles.as_ref(), now), ..Plan::default() };
-        // What calls need to know of roles is known from probes.
-        let (mut due, mut next) = (self.roles_due, self.next_probe().filter(|_| self.roles.is_some()));
-        let sooner = |at: &mut Option<Duration>, than: Duration| *at = Some(at.map_or(than, |at| at.min(than)));
-        for member in &self.members {
-            match member.passive {
-                Passive::Ejected { until, .. } if self.all_out.is_none() => {
-                    sooner(&mut due, until);
-                    sooner(&mut next, until);
-                }
-                Passive::Waiting { .. } if self.all_out.is_none() => sooner(&mut next, now),
-                Passive::Trying { since, .. } => {
-                    sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
-                    sooner(&mut next, now);
-                }
-                _ => {}
-            }
-            let ends = member.held_until.filter(|until| *until < Duration::MAX);
-            let warm = member.slow_since().map(|since| since.saturating_add(self.settings.slow_start));
-            [ends, warm].into_iter().flatten().for_each(|at| sooner(&mut due, at));
-            self.proven_at(member, now).into_iter().for_each(|at| sooner(&mut next, at));
-        }
-        // What only the task does, as starting a cold standby, is not among it: who looks could do nothing.
-        self.judges_at().into_iter().for_each(|at| sooner(&mut due, at));
-        match self.all_out.map(|out| out.trial) {
-            None => {
-                plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);
-                // Those of tiers that are not used wait until they are; but by role any may be the only one.
-                let shared = plan.groups.iter().filter(|group| group.share > 0.0).map(|group| group.tier).max();
-                let used = self.in_use.map_or(u32::MAX, |tier| shared.map_or(tier, |shared| tier.max(shared)));
-                let used = if self.roles.is_some() { u32::MAX } else { used };
-                let wanted = self.members.iter().filter(|member| member.present() && member.meta.tier <= used);
-                let waiting = |member: &Member| match member.passive {
-                    Passive::Waiting { since, .. } => Some((Seat::of(member, self.roles.as_ref(), now), since)),
-                    _ => None,
-                };
-                plan.trials = wanted.filter_map(waiting).collect();
-            }
-            Some(AllOutTrial::Waiting(id)) => {
-                let since = self.all_out.map_or(now, |out| out.since);
-                let may = self.members.iter().filter(|member| self.may_be_tried(id, member));
-                let seats = may.map(|member| (Seat::of(member, self.roles.as_ref(), now), since));
-                plan.trials.extend(seats);
-                plan.trials.sort_by_key(|(seat, _)| seat.id != id);
-                next = Some(now);
-            }
-            Some(AllOutTrial::At(at)) => {
-                if self.members.iter().any(Member::present) {
-                    sooner(&mut due, at);
-                    sooner(&mut next, at);
-                }
-            }
-            Some(AllOutTrial::Trying { since, .. }) => {
-                sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
-                next = Some(now);
-            }
-        }
-        if self
-            .members
-            .iter()
-            .any(|member| member.is_asked() && (member.checked.up() != Some(true) || self.roles.is_some()))
-        {
-            next = Some(next.map_or(now, |next| next.min(now)));
-        }
-        (plan.due, plan.next) = (due, next);
-        plan
-    }
-
-    /// While all are out, and it is the turn of `turn`: of roles it may be that no call fits that one.
-    fn may_be_tried(&self, turn: u32, member: &Member) -> bool {
-        let tried = matches!(member.passive, Passive::Trying { .. });
-        member.id == turn || self.roles.is_some() && member.present() && !tried
-    }
+    // ## What is known
 
     pub(super) fn take_events(&mut self) -> Vec<FailoverEvent> {
         std::mem::take(&mut self.events)
@@ -415,26 +283,6 @@ impl Fleet {
         })
     }
 
-    pub(super) fn primary(&self, now: Duration) -> Option<&Name> {
-        match self.roles.as_ref()?.primary(now) {
-            Primary::Known(id) => self.member(id).map(|member| &member.meta.key),
-            Primary::Unknown | Primary::Split => None,
-        }
-    }
-
-    pub(super) fn is_split(&self) -> bool {
-        self.roles.as_ref().is_some_and(Roles::is_split)
-    }
-
-    /// The part that an endpoint plays, as far as is known.
-    pub(super) fn role(&self, id: u32, now: Duration) -> Option<Role> {
-        let roles = self.roles.as_ref()?;
-        if roles.fit(id, Need::Primary, now) == Fit::Preferred {
-            return Some(Role::Primary);
-        }
-        roles.role(id)
-    }
-
     fn member(&self, id: u32) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
@@ -442,12 +290,6 @@ impl Fleet {
     fn member_mut(&mut self, id: u32) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
     }
-}
-
-fn rules(settings: &FailoverSettings) -> Rules {
-    // A probe that is late by two is still believed.
-    let max_age = settings.check.every.saturating_mul(3).saturating_add(settings.check.timeout);
-    Rules { max_age, refuse_writes_on_split: settings.refuse_writes_on_split_brain }
 }
 
 #[cfg(test)]

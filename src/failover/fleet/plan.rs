@@ -8,7 +8,8 @@ use super::{
         roles::{Fit, Primary, Roles},
         tiers::{self, Panic, TierPolicy, TierState},
     },
-    Member,
+    AllOutTrial, Fleet,
+    member::{Member, Passive},
 };
 
 /// For calls, until the fleet changes again.
@@ -189,5 +190,83 @@ fn overprovision(tiers: TierPolicy) -> f64 {
     match tiers {
         TierPolicy::Spillover { overprovision } => overprovision,
         TierPolicy::Strict { .. } => 1.4,
+    }
+}
+
+impl Fleet {
+    pub(in crate::failover) fn plan(&self, now: Duration) -> Plan {
+        let mut plan =
+            Plan { all_out: self.all_out.is_some(), roles: RolesPlan::of(self.roles.as_ref(), now), ..Plan::default() };
+        // What calls need to know of roles is known from probes.
+        let (mut due, mut next) = (self.roles_due, self.next_probe().filter(|_| self.roles.is_some()));
+        let sooner = |at: &mut Option<Duration>, than: Duration| *at = Some(at.map_or(than, |at| at.min(than)));
+        for member in &self.members {
+            match member.passive {
+                Passive::Ejected { until, .. } if self.all_out.is_none() => {
+                    sooner(&mut due, until);
+                    sooner(&mut next, until);
+                }
+                Passive::Waiting { .. } if self.all_out.is_none() => sooner(&mut next, now),
+                Passive::Trying { since, .. } => {
+                    sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
+                    sooner(&mut next, now);
+                }
+                _ => {}
+            }
+            let ends = member.held_until.filter(|until| *until < Duration::MAX);
+            let warm = member.slow_since().map(|since| since.saturating_add(self.settings.slow_start));
+            [ends, warm].into_iter().flatten().for_each(|at| sooner(&mut due, at));
+            self.proven_at(member, now).into_iter().for_each(|at| sooner(&mut next, at));
+        }
+        // What only the task does, as starting a cold standby, is not among it: who looks could do nothing.
+        self.judges_at().into_iter().for_each(|at| sooner(&mut due, at));
+        match self.all_out.map(|out| out.trial) {
+            None => {
+                plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);
+                // Those of tiers that are not used wait until they are; but by role any may be the only one.
+                let shared = plan.groups.iter().filter(|group| group.share > 0.0).map(|group| group.tier).max();
+                let used = self.in_use.map_or(u32::MAX, |tier| shared.map_or(tier, |shared| tier.max(shared)));
+                let used = if self.roles.is_some() { u32::MAX } else { used };
+                let wanted = self.members.iter().filter(|member| member.present() && member.meta.tier <= used);
+                let waiting = |member: &Member| match member.passive {
+                    Passive::Waiting { since, .. } => Some((Seat::of(member, self.roles.as_ref(), now), since)),
+                    _ => None,
+                };
+                plan.trials = wanted.filter_map(waiting).collect();
+            }
+            Some(AllOutTrial::Waiting(id)) => {
+                let since = self.all_out.map_or(now, |out| out.since);
+                let may = self.members.iter().filter(|member| self.may_be_tried(id, member));
+                let seats = may.map(|member| (Seat::of(member, self.roles.as_ref(), now), since));
+                plan.trials.extend(seats);
+                plan.trials.sort_by_key(|(seat, _)| seat.id != id);
+                next = Some(now);
+            }
+            Some(AllOutTrial::At(at)) => {
+                if self.members.iter().any(Member::present) {
+                    sooner(&mut due, at);
+                    sooner(&mut next, at);
+                }
+            }
+            Some(AllOutTrial::Trying { since, .. }) => {
+                sooner(&mut due, since.saturating_add(self.settings.trial_timeout));
+                next = Some(now);
+            }
+        }
+        if self
+            .members
+            .iter()
+            .any(|member| member.is_asked() && (member.checked.up() != Some(true) || self.roles.is_some()))
+        {
+            next = Some(next.map_or(now, |next| next.min(now)));
+        }
+        (plan.due, plan.next) = (due, next);
+        plan
+    }
+
+    /// While all are out, and it is the turn of `turn`: of roles it may be that no call fits that one.
+    pub(super) fn may_be_tried(&self, turn: u32, member: &Member) -> bool {
+        let tried = matches!(member.passive, Passive::Trying { .. });
+        member.id == turn || self.roles.is_some() && member.present() && !tried
     }
 }
