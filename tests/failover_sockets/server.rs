@@ -19,6 +19,7 @@ use tokio::{
 pub(crate) struct Server {
     pub(crate) key: &'static str,
     pub(crate) address: SocketAddr,
+    #[cfg_attr(not(feature = "probe"), expect(dead_code, reason = "only probes are counted by it"))]
     connections: Arc<AtomicU32>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -56,6 +57,7 @@ impl Server {
     }
 
     /// How many connections have come.
+    #[cfg(feature = "probe")]
     pub(crate) fn connections(&self) -> u32 {
         self.connections.load(SeqCst)
     }

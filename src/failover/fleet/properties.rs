@@ -8,6 +8,7 @@ use super::{super::Cause, member::Cold, *};
 use crate::{
     failover::{Failback, TierPolicy, probe::Report},
     rng::Rng,
+    telemetry::Name,
 };
 
 const MS: Duration = Duration::from_millis(1);

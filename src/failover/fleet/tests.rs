@@ -4,7 +4,10 @@ use super::{
     super::{Cause, Failback},
     *,
 };
-use crate::failover::{TierPolicy, probe::Report};
+use crate::{
+    failover::{TierPolicy, probe::Report},
+    telemetry::Name,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
