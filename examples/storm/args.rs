@@ -19,7 +19,7 @@ Examples, after `cargo run --release --features storm --example storm --`:
   compare naive steadfast                  both, scenario by scenario
   tune retry.max_attempts=1..6 circuit_breaker.failure_rate=0.1..0.9
 
-A stack is `none`, `naive`, `steadfast`, `server`, `shed`, or a TOML file: a name, `[[layers]]` of each client and `[[server]]`
+A stack is `none`, `naive`, `steadfast`, `failover`, `server`, `shed`, or a TOML file: a name, `[[layers]]` of each client and `[[server]]`
 layers of each backend (bulkhead, shed, timeout, rate_limit), from outside in.
 A scenario is one of `Scenario::listed`, or a TOML file.
 A knob is a path into the scenario (world.load.rate, world.backends.*.workers, world.deadline, faults.0.factor, until)

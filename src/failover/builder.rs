@@ -86,14 +86,15 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         self
     }
 
-    /// Asks endpoints how they are, as the settings' [`check`](FailoverSettings::check) says. None is used before it has
+    /// Asks endpoints how they are, as the settings' [`check`](FailoverSettings#structfield.check) says. None is used before it has
     /// passed. Default: no probe; calls alone show how endpoints are.
     pub fn probe(mut self, probe: impl Probe<S>) -> Self {
         self.base.parts.probe = Some(Arc::new(probe));
         self
     }
 
-    /// Endpoints report by themselves. None is used before it has reported.
+    /// Endpoints report by themselves. Without a [probe](Self::probe) none is used before it has reported, and one that falls
+    /// silent is out; next to a probe, reports only say role, weight, drain and maintenance. Given twice, the last one counts.
     pub fn heartbeats(mut self, heartbeats: &Heartbeats) -> Self {
         self.base.parts.reports = Some(heartbeats.reports());
         self.base.parts.by_reports = true;

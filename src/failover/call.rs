@@ -346,6 +346,9 @@ impl<Req> Call<Req> {
                 }
             }
         }
+        if ended == Ended::NotReady {
+            shared.counts.refused.fetch_add(1, Relaxed);
+        }
         Then::Finish(self.finish(outcome))
     }
 

@@ -56,8 +56,9 @@ impl<S> Cold<S> {
 
     /// Promoted by `promote`, after `fence` has made sure that the old primary takes no more writes: it has been shut down,
     /// cut off, or has lost its lease. If `fence` fails, nothing is promoted. Once it has been promoted, endpoints of the
-    /// tiers before it are [`Fenced`](super::EndpointState::Fenced) for this client, until
-    /// [`fail_back`](super::FailoverHandle::fail_back).
+    /// tiers before it are [`Fenced`](super::EndpointState::Fenced) for this client, those that come later too, until
+    /// [`fail_back`](super::FailoverHandle::fail_back). Both are dropped at the deadline and begun again after a wait, so both
+    /// must bear being done twice.
     ///
     /// Where something else decides who is the primary (Patroni, Sentinel, an operator), leave it to that, and let a
     /// [probe](super::FailoverBuilder::probe) find it.

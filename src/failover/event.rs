@@ -31,7 +31,7 @@ pub enum FailoverEvent {
         /// For how long. Then one call tries it.
         wait: Duration,
     },
-    /// One call tries an endpoint that had been ejected.
+    /// One call tries an endpoint that had been ejected, or while all are out.
     EndpointProbing {
         /// Its key.
         key: Name,
@@ -55,9 +55,10 @@ pub enum FailoverEvent {
     },
     /// All endpoints are out. One call at a time tries one of them, the others wait or are refused.
     AllOut,
-    /// The first call has been answered since all were out.
+    /// An endpoint can be called again since all were out: it has answered a call, its probe has passed, or it has been
+    /// started.
     Recovered {
-        /// The endpoint that answered.
+        /// That endpoint.
         key: Name,
         /// How long all were out.
         after: Duration,
@@ -71,7 +72,7 @@ pub enum FailoverEvent {
         /// Its epoch, if it has said so.
         epoch: Option<u64>,
     },
-    /// An endpoint says that it is the primary and has been replaced by another: it is not used as one.
+    /// An endpoint has been replaced as the primary, by another epoch or by a promotion: it is not used as one.
     Fenced {
         /// Its key.
         key: Name,

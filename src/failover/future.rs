@@ -156,7 +156,7 @@ where
                         this.stage.set(Stage::Acquiring { service, times, timer });
                         continue;
                     }
-                    (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
+                    (Err(shared.reasons(RejectedKind::NoEndpoint, None).into()), false)
                 }
                 // ## Acquiring => Calling, or an outcome; Calling => an outcome
                 StageProj::Acquiring { .. } | StageProj::Calling(_) => {
@@ -194,7 +194,7 @@ where
                             match timer.as_pin_mut().map(|timer| timer.poll(cx)) {
                                 None | Some(Poll::Pending) => return Poll::Pending,
                                 Some(Poll::Ready(())) => {
-                                    (Err(shared.refuse(RejectedKind::NoEndpoint, None).into()), false)
+                                    (Err(shared.reasons(RejectedKind::NoEndpoint, None).into()), false)
                                 }
                             }
                         }

@@ -19,6 +19,13 @@ pub struct FailoverHandle<S> {
 #[error("there is no endpoint `{0}`")]
 pub struct NoSuchEndpoint(Name);
 
+impl NoSuchEndpoint {
+    /// The key that was asked for.
+    pub fn key(&self) -> &Name {
+        &self.0
+    }
+}
+
 impl<S> FailoverHandle<S> {
     /// The name of the client.
     pub fn name(&self) -> &Name {
@@ -40,7 +47,7 @@ impl<S> FailoverHandle<S> {
     }
 
     /// Sends no new calls to an endpoint, and waits until those under way have ended. It stays out until
-    /// [`undrain`](Self::undrain). Dropping the future changes nothing of that.
+    /// [`undrain`](Self::undrain), or until the source that it comes from replaces it. Dropping the future changes nothing of that.
     ///
     /// # Errors
     /// There is no such endpoint.
@@ -79,6 +86,10 @@ impl<S> FailoverHandle<S> {
     }
 
     /// Goes back to the preferred tier now, whatever is in hold, and ends a [`switch_to`](Self::switch_to).
+    ///
+    /// Endpoints that were fenced because a standby had been [promoted](super::Cold::promote) are used again: first make sure
+    /// that they follow it, or both take writes. Those with a lower epoch stay fenced; see
+    /// [`forget_epochs`](Self::forget_epochs).
     pub fn fail_back(&self) {
         self.shared.act(|control, now| control.fleet.fail_back(now));
     }
@@ -102,8 +113,11 @@ impl<S> FailoverHandle<S> {
         let mut settings = self.settings();
         edit(&mut settings);
         settings.check(&self.shared.name)?;
-        self.shared.settings.set(settings.clone());
-        self.shared.act(|control, now| control.fleet.set_settings(settings, now));
+        self.shared.act(|control, now| {
+            // Under the lock, or calls and the fleet might go by different ones.
+            self.shared.settings.set(settings.clone());
+            control.fleet.set_settings(settings, now);
+        });
         self.shared.events.emit(|| FailoverEvent::SettingsChanged);
         Ok(())
     }

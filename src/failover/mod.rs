@@ -40,9 +40,9 @@
 //! # How an endpoint goes out, and comes back
 //! | because | out for | back by |
 //! |---|---|---|
-//! | 5 failures in a row, 2 if it cannot be connected to | 250 ms × 2 up to 1 s | one call that tries it |
+//! | 5 failures in a row, 2 if it cannot be connected to | 250 ms × 2 up to 1 s | one call that tries it, or its probe passing twice after that |
 //! | its [probe](FailoverBuilder::probe) fails 3 times, or it does not report | until the probe passes twice | |
-//! | it stands out ([`Outliers`], off by default) | 5 s, growing | one call that tries it |
+//! | it stands out ([`Outliers`], off by default) | 5 s, growing | the same |
 //! | it is drained, is in maintenance, has been fenced | until that ends | |
 //!
 //! Then it gets a tenth of its share, growing for 10 s. If the traffic had moved to a lower tier it is in hold first, for 30 s, twice as
@@ -109,17 +109,19 @@
 //! also drains, switches by hand, tells events, and shows of each endpoint why it is in or out.
 //!
 //! # Dropping
-//! A call that is dropped gives back what it held. Past its deadline, or after three times as long as calls take, it is a failure of
-//! the endpoint; before that it says nothing. With the last service and handle go the endpoints and the task that
+//! A call that is dropped gives back what it held. It is a failure of the endpoint if it had taken three times as long as calls
+//! take, or twice as long and its deadline is over (where it is not known what calls take: if its deadline is over); else it
+//! says nothing. With the last service and handle go the endpoints and the task that
 //! probes, makes and looks for members; without any of these there is none.
 //!
 //! # Cost
 //! Calls read an immutable view without a lock; a choice of two, or in turn, is O(1), by affinity O(n). Nothing is allocated
-//! on the pass. Only a change (an ejection, a probe's verdict) takes a lock, and is O(n).
+//! on the pass. A lock is taken, for O(n), by what changes something (an ejection, a trial, a probe's result, a report) and by
+//! a refusal, which allocates the reasons of all endpoints.
 //!
 //! # Differences
 //! tower's `Balance` needs a `Buffer`, drops an endpoint for good once its `poll_ready` fails, and is attracted by endpoints that
-//! fail fast: with one of five that fails in 50 µs, it sends a third of all calls there (`benches/README.md`).
+//! fail fast, as it takes a failure for a quick answer. What both cost: `benches/README.md`.
 
 mod attempt;
 mod balance;

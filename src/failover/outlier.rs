@@ -79,6 +79,72 @@ impl Default for FailurePercentage {
     }
 }
 
+impl Outliers {
+    /// See [`success_rate`](Self#structfield.success_rate).
+    #[must_use]
+    pub fn success_rate(self, success_rate: impl Into<Option<SuccessRate>>) -> Self {
+        Self { success_rate: success_rate.into(), ..self }
+    }
+
+    /// See [`failure_percentage`](Self#structfield.failure_percentage).
+    #[must_use]
+    pub fn failure_percentage(self, failure_percentage: impl Into<Option<FailurePercentage>>) -> Self {
+        Self { failure_percentage: failure_percentage.into(), ..self }
+    }
+
+    /// See [`interval`](Self#structfield.interval).
+    #[must_use]
+    pub const fn interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// From the first ejection on, and at most. See [`base_ejection`](Self#structfield.base_ejection).
+    #[must_use]
+    pub const fn ejection(self, base_ejection: Duration, max_ejection: Duration) -> Self {
+        Self { base_ejection, max_ejection, ..self }
+    }
+
+    /// See [`errors`](Self#structfield.errors).
+    #[must_use]
+    pub const fn errors(self, errors: CountedErrors) -> Self {
+        Self { errors, ..self }
+    }
+}
+
+impl SuccessRate {
+    /// See [`hosts`](Self#structfield.hosts).
+    #[must_use]
+    pub const fn hosts(self, hosts: u32) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// See [`requests`](Self#structfield.requests).
+    #[must_use]
+    pub const fn requests(self, requests: u32) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// See [`deviations`](Self#structfield.deviations).
+    #[must_use]
+    pub const fn deviations(self, deviations: f64) -> Self {
+        Self { deviations, ..self }
+    }
+}
+
+impl FailurePercentage {
+    /// See [`threshold`](Self#structfield.threshold).
+    #[must_use]
+    pub const fn threshold(self, threshold: f64) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// See [`requests`](Self#structfield.requests).
+    #[must_use]
+    pub const fn requests(self, requests: u32) -> Self {
+        Self { requests, ..self }
+    }
+}
+
 /// Which errors count for [`Outliers`]: local ones arise on our side (cannot connect, reset, no answer in time), remote ones
 /// are answers that are errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,19 +165,19 @@ pub enum CountedErrors {
 impl Outliers {
     pub(super) fn check(&self, check: &Check<'_>) -> Result<(), ConfigError> {
         if let Some(SuccessRate { hosts, requests, deviations }) = self.success_rate {
-            check.that(hosts >= 3, "success_rate.hosts", hosts, "at least 3")?;
-            check.that(requests >= 1, "success_rate.requests", requests, "at least 1")?;
+            check.that(hosts >= 3, "outliers.success_rate.hosts", hosts, "at least 3")?;
+            check.that(requests >= 1, "outliers.success_rate.requests", requests, "at least 1")?;
             let allowed = deviations > 0.0 && deviations <= 10.0;
-            check.that(allowed, "success_rate.deviations", deviations, "over 0, at most 10")?;
+            check.that(allowed, "outliers.success_rate.deviations", deviations, "over 0, at most 10")?;
         }
         if let Some(FailurePercentage { threshold, requests }) = self.failure_percentage {
-            check.rate("failure_percentage.threshold", threshold)?;
-            check.that(requests >= 1, "failure_percentage.requests", requests, "at least 1")?;
+            check.rate("outliers.failure_percentage.threshold", threshold)?;
+            check.that(requests >= 1, "outliers.failure_percentage.requests", requests, "at least 1")?;
         }
-        check.positive("interval", self.interval)?;
-        check.positive("base_ejection", self.base_ejection)?;
+        check.positive("outliers.interval", self.interval)?;
+        check.positive("outliers.base_ejection", self.base_ejection)?;
         let fits = self.max_ejection >= self.base_ejection;
-        check.that(fits, "max_ejection", self.max_ejection, "at least `base_ejection`")
+        check.that(fits, "outliers.max_ejection", self.max_ejection, "at least `outliers.base_ejection`")
     }
 }
 

@@ -18,7 +18,8 @@ pub struct FailoverSettings {
     pub balance: Balance,
     /// When a lower tier is used. Default: [`TierPolicy::Strict`], with one healthy endpoint.
     pub tiers: TierPolicy,
-    /// The zone of this process: endpoints in it come first. Default: none.
+    /// The zone of this process: endpoints in it come first. With fewer than 72 % of them healthy the other zones of the tier
+    /// get a part, as with a [`TierPolicy::Spillover`] of 1.4, or of what that is set to. Default: none.
     pub zone: Option<Name>,
     /// When a tier that was lost is gone back to. Default: after 30 s.
     pub failback: Failback,

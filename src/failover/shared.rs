@@ -334,6 +334,11 @@ impl<S> Shared<S> {
     /// There is no endpoint for a call, and none comes in time.
     pub(super) fn refuse(&self, kind: RejectedKind, next: Option<Duration>) -> Rejected {
         self.counts.refused.fetch_add(1, Relaxed);
+        self.reasons(kind, next)
+    }
+
+    /// Why there is none, or not the one that was chosen.
+    pub(super) fn reasons(&self, kind: RejectedKind, next: Option<Duration>) -> Rejected {
         let wait = next.map(|next| next.saturating_sub(self.clock.now())).filter(|wait| !wait.is_zero());
         Rejected::new(kind, self.name.clone()).with_retry_after(wait).with_endpoints(Arc::new(self.snapshot()))
     }

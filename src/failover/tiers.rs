@@ -53,10 +53,12 @@ impl TierPolicy {
 
     pub(super) fn check(self, check: &Check<'_>) -> Result<(), ConfigError> {
         match self {
-            Self::Strict { min_healthy } => check.that(min_healthy >= 1, "min_healthy", min_healthy, "at least 1"),
+            Self::Strict { min_healthy } => {
+                check.that(min_healthy >= 1, "tiers.min_healthy", min_healthy, "at least 1")
+            }
             Self::Spillover { overprovision } => {
                 let allowed = (1.0..=100.0).contains(&overprovision);
-                check.that(allowed, "overprovision", overprovision, "1 to 100")
+                check.that(allowed, "tiers.overprovision", overprovision, "1 to 100")
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use steadfast::{
     backoff::{Backoff, Jitter},
-    failover::{Cold, Endpoint, EndpointState, Failback, FailoverEvent, FailoverHandle, probe},
+    failover::{Cold, Endpoint, EndpointState, Failback, FailoverEvent, FailoverHandle, members, probe},
     telemetry::{Events, Received},
 };
 
@@ -231,4 +231,35 @@ async fn it_is_used_only_when_its_probe_has_passed_and_not_probed_while_it_is_co
     ready.store(1, Relaxed);
     load(&client, 500).await;
     assert_eq!(call(&client).await, Ok("dr"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_primary_that_leaves_the_set_and_comes_back_is_fenced_all_the_same() {
+    let [a, dr] = nodes(["a", "dr"]);
+    let (node, there) = (dr.clone(), tokio::sync::watch::channel(true).0);
+    let fence = || async { Ok::<_, std::io::Error>(()) };
+    let promote = move || {
+        let node = node.clone();
+        async move { Ok::<_, std::io::Error>(node) }
+    };
+    let old = a.clone();
+    let set = members::watch(there.subscribe(), move |there: bool| there.then(|| old.endpoint()).into_iter().collect());
+    let cold = Endpoint::cold("dr", Cold::promote(fence, promote)).tier(1);
+    let (client, handle) = build(over(&[]).members(set).endpoint(cold));
+    let mut told = handle.subscribe();
+    load(&client, 1).await;
+    a.does(Does::Refuses);
+    load(&client, 300).await;
+    assert_eq!(call(&client).await, Ok("dr"));
+    assert!(events(&mut told).iter().any(|event| matches!(event, FailoverEvent::Fenced { key } if *key == "a")));
+    a.does(Does::Answers(MS));
+    for is_there in [false, true] {
+        there.send(is_there).unwrap();
+        tokio::time::sleep(MS).await;
+    }
+    a.take();
+    load(&client, 300).await;
+    assert_eq!((a.take(), state(&handle, "a")), (0, EndpointState::Fenced));
+    handle.fail_back();
+    assert_eq!(state(&handle, "a"), EndpointState::In);
 }

@@ -50,8 +50,7 @@ async fn one_that_succeeds_less_often_than_the_others_is_ejected() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_more_often_than_it_may_is_ejected() {
-    let mut limit = FailurePercentage::default();
-    limit.threshold = 0.2;
+    let limit = FailurePercentage::default().threshold(0.2);
     let (events, _) = one_of_five(|settings| settings.outliers.failure_percentage = Some(limit)).await;
     let causes = causes(&events);
     assert!(matches!(&causes[0], (_, Cause::FailurePercentage(share)) if (0.3..0.7).contains(share)), "{causes:?}");

@@ -52,8 +52,11 @@ impl Fleet {
                 member.checked = checked;
                 member.unused_since = None;
                 if rules.promotes {
-                    let before = self.members.iter_mut().filter(|member| member.meta.tier < tier);
-                    before.for_each(|member| member.fenced = true);
+                    self.fenced_before = self.fenced_before.max(Some(tier));
+                    for member in self.members.iter_mut().filter(|member| member.meta.tier < tier && !member.fenced) {
+                        member.fenced = true;
+                        self.events.push(FailoverEvent::Fenced { key: member.meta.key.clone() });
+                    }
                 }
                 self.events.push(FailoverEvent::Activated { key, took: now.saturating_sub(since) });
             }

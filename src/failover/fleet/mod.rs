@@ -40,6 +40,8 @@ pub(super) struct Fleet {
     roles: Option<Roles>,
     /// When something of it changes by the time alone.
     roles_due: Option<Duration>,
+    /// Tiers before this one are fenced: another endpoint has been promoted.
+    fenced_before: Option<u32>,
     /// Whoever comes now joins others that are there.
     started: bool,
     /// When statistics were judged last.
@@ -99,6 +101,7 @@ impl Fleet {
             ever_used: false,
             roles,
             roles_due: None,
+            fenced_before: None,
             started: false,
             judged: Duration::ZERO,
             events,
@@ -110,6 +113,7 @@ impl Fleet {
     pub(super) fn insert(&mut self, id: u32, meta: Meta, checked: Checked, cold: Option<ColdRules>, now: Duration) {
         let mut member = Member::new(id, meta, checked, now);
         member.set_cold(cold);
+        member.fenced = self.fenced_before.is_some_and(|before| member.meta.tier < before);
         if self.started {
             member.comes_back(now);
         }
@@ -203,6 +207,7 @@ impl Fleet {
     /// Nothing is by hand any more, and nothing in hold.
     pub(super) fn fail_back(&mut self, now: Duration) {
         self.pinned = None;
+        self.fenced_before = None;
         self.members.iter_mut().for_each(|member| member.fenced = false);
         self.settle(now);
         self.end_holds(now, |_| true);

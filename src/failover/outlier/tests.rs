@@ -160,26 +160,29 @@ fn settings_that_cannot_be() {
         settings.check(&Check::of(&name)).err().map(|error| error.field())
     };
     assert_eq!(refused(|_| {}), None);
-    assert_eq!(refused(|outliers| outliers.interval = Duration::ZERO), Some("interval"));
-    assert_eq!(refused(|outliers| outliers.base_ejection = Duration::ZERO), Some("base_ejection"));
-    assert_eq!(refused(|outliers| outliers.max_ejection = Duration::from_secs(4)), Some("max_ejection"));
+    assert_eq!(refused(|outliers| outliers.interval = Duration::ZERO), Some("outliers.interval"));
+    assert_eq!(refused(|outliers| outliers.base_ejection = Duration::ZERO), Some("outliers.base_ejection"));
+    assert_eq!(refused(|outliers| outliers.max_ejection = Duration::from_secs(4)), Some("outliers.max_ejection"));
     let rate = |rate: SuccessRate| {
         let settings = Outliers { success_rate: Some(rate), ..Outliers::default() };
         settings.check(&Check::of(&name)).unwrap_err().field()
     };
     let default = SuccessRate::default();
-    assert_eq!(rate(SuccessRate { hosts: 2, ..default }), "success_rate.hosts");
-    assert_eq!(rate(SuccessRate { requests: 0, ..default }), "success_rate.requests");
+    assert_eq!(rate(SuccessRate { hosts: 2, ..default }), "outliers.success_rate.hosts");
+    assert_eq!(rate(SuccessRate { requests: 0, ..default }), "outliers.success_rate.requests");
     for deviations in [0.0, 10.1, f64::NAN] {
-        assert_eq!(rate(SuccessRate { deviations, ..default }), "success_rate.deviations");
+        assert_eq!(rate(SuccessRate { deviations, ..default }), "outliers.success_rate.deviations");
     }
     let share = |share: FailurePercentage| {
         let settings = Outliers { failure_percentage: Some(share), ..Outliers::default() };
         settings.check(&Check::of(&name)).unwrap_err().field()
     };
-    assert_eq!(share(FailurePercentage { requests: 0, ..Default::default() }), "failure_percentage.requests");
+    assert_eq!(share(FailurePercentage { requests: 0, ..Default::default() }), "outliers.failure_percentage.requests");
     for threshold in [0.0, 1.01, f64::NAN] {
-        assert_eq!(share(FailurePercentage { threshold, ..Default::default() }), "failure_percentage.threshold");
+        assert_eq!(
+            share(FailurePercentage { threshold, ..Default::default() }),
+            "outliers.failure_percentage.threshold"
+        );
     }
 }
 

@@ -115,7 +115,8 @@ impl Report {
     }
 }
 
-/// A probe from an asynchronous function of an endpoint and its service, if that has been made. Any `Ok` is a pass.
+/// A probe from an asynchronous function of an endpoint and its service, if that has been made. `Ok(())` is a pass, and so is `Ok` of a
+/// [`Report`].
 pub fn from_fn<F>(ask: F) -> FromFn<F> {
     FromFn(ask)
 }
