@@ -139,7 +139,7 @@ impl<Req> Call<Req> {
             return self.nowhere(shared, RejectedKind::SplitBrain, None);
         }
         if matches!(self.need, Need::Primary | Need::ReplicaPreferred { .. }) && roles.primary.is_none() {
-            if !roles.searching {
+            if !roles.searching && !roles.split {
                 shared.act(|control, now| control.fleet.missed(now));
             }
             // All of those that look for it are told as soon as it is found.
@@ -354,7 +354,7 @@ impl<Req> Call<Req> {
 
     /// Whether it looks for the endpoint with the role that it needs, and this was not it.
     fn seeks(&self, ended: Ended) -> bool {
-        ended == Ended::WrongRole && self.need != Need::Any
+        ended == Ended::WrongRole && self.need == Need::Primary
     }
 
     fn may_go_on<S>(&self, shared: &Shared<S>) -> bool {

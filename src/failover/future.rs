@@ -139,11 +139,11 @@ where
                             break None;
                         }
                         if changed.as_mut().poll(cx).is_ready() {
-                            changed.set(Arc::clone(&shared.changed).notified_owned());
                             if shared.start_task() {
                                 // The runtime of the task that made it has ended.
                                 shared.make(slot);
                             }
+                            changed.set(Arc::clone(&shared.changed).notified_owned());
                         } else if timer.as_mut().poll(cx).is_ready() {
                             break None;
                         } else {

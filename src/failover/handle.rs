@@ -57,7 +57,8 @@ impl<S> FailoverHandle<S> {
         let Some(slot) = self.shared.slot(id) else { return Ok(()) };
         loop {
             let changed = Arc::clone(&self.shared.changed).notified_owned();
-            if slot.load.in_flight() == 0 {
+            // Or somebody has let it in again.
+            if slot.load.in_flight() == 0 || !self.shared.read(|control, _| control.fleet.is_going(id)) {
                 return Ok(());
             }
             changed.await;

@@ -263,3 +263,17 @@ async fn an_old_primary_that_leaves_the_set_and_comes_back_is_fenced_all_the_sam
     handle.fail_back();
     assert_eq!(state(&handle, "a"), EndpointState::In);
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_of_several_is_started_when_its_own_time_has_come() {
+    let [a, first, second] = nodes(["a", "first", "second"]);
+    let (late, early) = (Starts::default(), Starts::default());
+    let builder = over(std::slice::from_ref(&a))
+        .endpoint(Endpoint::cold("first", late.start(&first, MS).after(60 * SECOND)).tier(1))
+        .endpoint(Endpoint::cold("second", early.start(&second, MS)).tier(2));
+    let (client, _handle) = build(builder);
+    a.does(Does::Refuses);
+    load(&client, 300).await;
+    assert_eq!((late.begun.load(Relaxed), early.begun.load(Relaxed)), (0, 1));
+    assert_eq!(call(&client).await, Ok("second"));
+}

@@ -226,3 +226,12 @@ async fn without_probes_the_primary_is_found_by_asking_and_waited_for() {
     }
     assert_eq!(a.calls(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_are_still_starting_are_asked_no_more_than_two_for_a_call() {
+    let [a, b] = nodes(["a", "b"]);
+    [&a, &b].into_iter().for_each(|node| node.does(Does::NotPrimary));
+    let (client, _) = over(&[a.clone(), b.clone()]).need(|_: &u32| Need::Replica).build().unwrap();
+    assert_eq!(client.clone().oneshot(1).await.unwrap_err().inner(), Some(&Fault::NotPrimary));
+    assert_eq!(a.calls() + b.calls(), 2);
+}

@@ -14,7 +14,8 @@ impl Fleet {
         self.advance(now);
         let stale = |member: &&Member| member.generation == generation && member.passive == Passive::In;
         let Some(member) = self.member(id).filter(stale) else { return false };
-        if matches!(cause, Cause::Errors(_)) && member.admissible() && !self.may_be_spared(id) {
+        let opinion = matches!(cause, Cause::Errors(_) | Cause::SuccessRate(..) | Cause::FailurePercentage(_));
+        if opinion && member.admissible() && !self.may_be_spared(id, cause) {
             return false;
         }
         self.eject(id, cause, now);
@@ -22,12 +23,13 @@ impl Fleet {
         true
     }
 
-    /// Whether an endpoint may be ejected for what it answers: if calls have another tier to go to; else never the last one,
-    /// nor more than the share.
-    fn may_be_spared(&self, id: u32) -> bool {
+    /// Whether an endpoint may be ejected for what it answers: for errors, if calls have another tier to go to; else never the
+    /// last one, nor more than the share.
+    fn may_be_spared(&self, id: u32, cause: Cause) -> bool {
         let Some(member) = self.member(id) else { return false };
         let tier = member.meta.tier;
-        if self.members.iter().any(|other| other.meta.tier != tier && other.admissible()) {
+        let elsewhere = self.members.iter().any(|other| other.meta.tier != tier && other.admissible());
+        if elsewhere && matches!(cause, Cause::Errors(_)) {
             return true;
         }
         let of_tier = || self.members.iter().filter(|other| other.meta.tier == tier && other.present());

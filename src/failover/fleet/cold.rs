@@ -16,8 +16,8 @@ impl Fleet {
         if self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. })) {
             return None;
         }
-        let at = self.starts_at()?;
-        let member = self.members.iter_mut().find(|member| now >= at && member.could_start(now))?;
+        let since = self.all_out?.since;
+        let member = self.members.iter_mut().find(|member| member.starts_at(since).is_some_and(|at| now >= at))?;
         let Cold::Asleep { failures, .. } = member.cold else { return None };
         member.cold = Cold::Starting { since: now, failures };
         let id = member.id;
@@ -29,12 +29,7 @@ impl Fleet {
     pub(super) fn starts_at(&self) -> Option<Duration> {
         let since = self.all_out?.since;
         let starting = self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. }));
-        let at = |member: &Member| {
-            let rules = member.cold_rules.as_ref()?;
-            let Cold::Asleep { until, .. } = member.cold else { return None };
-            (!member.is_leaving()).then(|| since.saturating_add(rules.after).max(until))
-        };
-        self.members.iter().filter(|_| !starting).filter_map(at).min()
+        self.members.iter().filter(|_| !starting).filter_map(|member| member.starts_at(since)).min()
     }
 
     /// It runs, or could not be started.
@@ -114,8 +109,10 @@ impl Member {
         self.cold_rules = rules;
     }
 
-    fn could_start(&self, now: Duration) -> bool {
-        matches!(self.cold, Cold::Asleep { until, .. } if now >= until) && !self.is_leaving()
+    /// When it is to be started, if all have been out since then.
+    fn starts_at(&self, since: Duration) -> Option<Duration> {
+        let (Cold::Asleep { until, .. }, Some(rules)) = (self.cold, &self.cold_rules) else { return None };
+        (!self.is_leaving()).then(|| since.saturating_add(rules.after).max(until))
     }
 
     fn stops_at(&self) -> Option<Duration> {

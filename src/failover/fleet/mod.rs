@@ -134,8 +134,10 @@ impl Fleet {
 
     /// It has another tier, weight or zone from now on.
     pub(super) fn alter(&mut self, id: u32, meta: Meta, now: Duration) {
+        let before = self.fenced_before;
         if let Some(member) = self.member_mut(id) {
             (member.meta, member.leaving) = (meta, false);
+            member.fenced |= before.is_some_and(|before| member.meta.tier < before);
         }
         self.members.sort_by_key(|member| member.meta.tier);
         self.settle(now);

@@ -56,6 +56,12 @@ impl Fleet {
     /// The probes that are under way are lost.
     pub(in crate::failover) fn ask_anew(&mut self, now: Duration) {
         self.members.iter_mut().filter(|member| member.is_asked()).for_each(|member| member.asked_next = now);
+        // Starts are lost with the task as well.
+        for member in &mut self.members {
+            if let Cold::Starting { failures, .. } = member.cold {
+                member.cold = Cold::Asleep { until: now, failures };
+            }
+        }
     }
 
     /// How often to ask has changed.
