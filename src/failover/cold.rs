@@ -76,8 +76,8 @@ impl<S> Cold<S> {
         cold
     }
 
-    /// It is started when no endpoint could be called for so long. Default: 1 s, so that what an ejection or two are about
-    /// starts nothing.
+    /// It is started when no endpoint could be called for so long, and a call or a check has found that out again after
+    /// that. Default: 1 s, so that what an ejection or two are about starts nothing.
     #[must_use]
     pub fn after(mut self, after: Duration) -> Self {
         self.rules.after = after;

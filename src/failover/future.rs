@@ -58,6 +58,8 @@ enum Stage<S, F> {
         /// When the timer ends, of what follows too.
         end: Instant,
         failures: u32,
+        /// How often it had been made when that was asked for.
+        times: u32,
     },
     /// Its service is driven to ready.
     Acquiring {
@@ -128,7 +130,7 @@ where
                     continue;
                 }
                 // ## Making => Acquiring, or an outcome
-                StageProj::Making { mut changed, mut timer, end, failures } => {
+                StageProj::Making { mut changed, mut timer, end, failures, times: asked } => {
                     let slot = &this.attempt.as_ref().expect("its endpoint is known").slot;
                     let made = loop {
                         let times = slot.times_made.load(Relaxed);
@@ -137,6 +139,11 @@ where
                         }
                         if slot.make_failures.load(Relaxed) != *failures {
                             break None;
+                        }
+                        if times != *asked {
+                            // It was made, and another call has given it up already.
+                            *asked = times;
+                            shared.make(slot);
                         }
                         if changed.as_mut().poll(cx).is_ready() {
                             if shared.start_task() {
@@ -257,7 +264,7 @@ fn acquire<S: Clone, F>(shared: &Arc<Shared<S>>, attempt: &Attempt<S>) -> Stage<
     }
     shared.make(&attempt.slot);
     let end = time::after(time::now(), shared.settings.get().acquire_timeout).unwrap_or_else(time::now);
-    Stage::Making { changed, timer: Sleep::until(end), end, failures }
+    Stage::Making { changed, timer: Sleep::until(end), end, failures, times }
 }
 
 impl<S: Service<Req>, Req, C, P> fmt::Debug for ResponseFuture<S, Req, C, P> {

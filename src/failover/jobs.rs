@@ -141,7 +141,7 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
             (Ok((_, Done::Probed(None))), _) => shared.probe_lost(endpoint),
             (Ok((_, Done::Made(made))), _) => shared.made(endpoint, made.ok()),
             (Ok((_, Done::Started(started))), _) => shared.started(endpoint, started, |now| parts.checked(now)),
-            (Ok((_, Done::Stopped)), _) | (Err(_), About::Stop) => {}
+            (Ok((_, Done::Stopped)), _) | (Err(_), About::Stop) => shared.stopped(endpoint),
             (Err(_), About::Make) => shared.made(endpoint, None),
             (Err(_), About::Start) => {
                 shared.started(endpoint, Err(Name::from_static("its start panicked")), |now| parts.checked(now));

@@ -197,6 +197,11 @@ impl<S> Shared<S> {
         self.control.lock().fleet.cold_due().any(|due| now >= due)
     }
 
+    /// A cold standby has been stopped.
+    pub(super) fn stopped(&self, id: u32) {
+        self.act(|control, now| control.fleet.stopped(id, now));
+    }
+
     /// A cold standby runs, or could not be started.
     pub(super) fn started(&self, id: u32, result: Result<S, Name>, checked: impl FnOnce(Duration) -> Checked) {
         let Some(slot) = self.slot(id) else { return };

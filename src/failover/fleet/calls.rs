@@ -83,7 +83,8 @@ impl Fleet {
         let out = self.all_out.filter(|out| matches!(out.trial, AllOutTrial::Trying { id: of, .. } if of == id));
         let later = out.map(|out| {
             let wait = self.settings.all_out.endless(out.trials, unit);
-            AllOut { trial: AllOutTrial::At(now.saturating_add(wait)), ..out }
+            let failed = if end == TrialEnd::Failed { Some(now) } else { out.failed };
+            AllOut { trial: AllOutTrial::At(now.saturating_add(wait)), failed, ..out }
         });
         let ejection = self.settings.ejection.clone();
         let member = self.member_mut(id).expect("its generation is known");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{FailoverEvent, check::Checked, cold::ColdRules},
-    Fleet,
+    AllOut, Fleet,
     member::{Cold, Member},
 };
 use crate::telemetry::Name;
@@ -16,8 +16,10 @@ impl Fleet {
         if self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. })) {
             return None;
         }
-        let since = self.all_out?.since;
-        let member = self.members.iter_mut().find(|member| member.starts_at(since).is_some_and(|at| now >= at))?;
+        let out = self.all_out?;
+        let none = self.none_is_there();
+        let is_due = |member: &&mut Member| member.starts_at(&out, none).is_some_and(|at| now >= at);
+        let member = self.members.iter_mut().find(is_due)?;
         let Cold::Asleep { failures, .. } = member.cold else { return None };
         member.cold = Cold::Starting { since: now, failures };
         let id = member.id;
@@ -25,11 +27,17 @@ impl Fleet {
         Some(id)
     }
 
+    /// Whether none could even be tried: checks say that they are down, or they are to be left alone.
+    fn none_is_there(&self) -> bool {
+        !self.members.iter().any(Member::present)
+    }
+
     /// When the next start is due.
     pub(super) fn starts_at(&self) -> Option<Duration> {
-        let since = self.all_out?.since;
+        let out = self.all_out?;
+        let none = self.none_is_there();
         let starting = self.members.iter().any(|member| matches!(member.cold, Cold::Starting { .. }));
-        self.members.iter().filter(|_| !starting).filter_map(|member| member.starts_at(since)).min()
+        self.members.iter().filter(|_| !starting).filter_map(|member| member.starts_at(&out, none)).min()
     }
 
     /// It runs, or could not be started.
@@ -70,7 +78,9 @@ impl Fleet {
         let mut ids = Vec::new();
         for member in &mut self.members {
             if member.stops_at().is_some_and(|at| now >= at) {
-                member.cold = Cold::Asleep { until: now, failures: 0 };
+                // Not started again before it has been stopped.
+                let stops = member.cold_rules.as_ref().map_or(Duration::ZERO, |rules| rules.deadline);
+                member.cold = Cold::Asleep { until: now.saturating_add(stops), failures: 0 };
                 member.unused_since = None;
                 ids.push(member.id);
             }
@@ -79,6 +89,14 @@ impl Fleet {
             self.settle(now);
         }
         ids
+    }
+
+    /// It has been stopped.
+    pub(in crate::failover) fn stopped(&mut self, id: u32, now: Duration) {
+        if let Some(Cold::Asleep { until, .. }) = self.member_mut(id).map(|member| &mut member.cold) {
+            *until = now.min(*until);
+        }
+        self.settle(now);
     }
 
     /// Since when those that were started are no longer used.
@@ -109,10 +127,13 @@ impl Member {
         self.cold_rules = rules;
     }
 
-    /// When it is to be started, if all have been out since then.
-    fn starts_at(&self, since: Duration) -> Option<Duration> {
+    /// When it is to be started. Not before the others have been found out again after its wait: with few calls nobody may
+    /// have asked since they came back.
+    fn starts_at(&self, out: &AllOut, none: bool) -> Option<Duration> {
         let (Cold::Asleep { until, .. }, Some(rules)) = (self.cold, &self.cold_rules) else { return None };
-        (!self.is_leaving()).then(|| since.saturating_add(rules.after).max(until))
+        let after = out.since.saturating_add(rules.after);
+        let out_still = none || out.failed.is_some_and(|failed| failed >= after);
+        (out_still && !self.is_leaving()).then(|| after.max(until))
     }
 
     fn stops_at(&self) -> Option<Duration> {

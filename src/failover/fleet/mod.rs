@@ -60,6 +60,8 @@ struct AllOut {
     trial: AllOutTrial,
     /// Whom the last trial was of.
     last: Option<u32>,
+    /// When one failed last.
+    failed: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -127,7 +127,7 @@ impl Fleet {
         let wait = self.settings.all_out.endless(1, self.rng.unit());
         let trial = AllOutTrial::At(now.saturating_add(wait));
         let told = self.members.iter().any(|member| member.out != Some(Out::New));
-        self.all_out = Some(AllOut { since: now, told, by_failures, trials: 1, trial, last: None });
+        self.all_out = Some(AllOut { since: now, told, by_failures, trials: 1, trial, last: None, failed: None });
         if told {
             self.events.push(FailoverEvent::AllOut);
         }
