@@ -36,7 +36,7 @@ fn writes(key: &'static str, log: &Log, stuck: &Count, stuck_after: Option<u32>)
 }
 
 /// Kills one of the servers while it has at least three calls that it has carried out and not answered.
-async fn kill_under(ask: fn(String) -> Ask) -> (Vec<crate::load::Done>, HashMap<String, Vec<&'static str>>, u64) {
+async fn kill_under(ask: fn(String) -> Ask) -> (Vec<crate::load::Done>, HashMap<String, Vec<&'static str>>) {
     let (log, stuck) = (Log::default(), Count::new());
     let mut a = Server::start("a", writes("a", &log, &stuck, Some(100))).await;
     let b = Server::start("b", writes("b", &log, &stuck, None)).await;
@@ -47,26 +47,28 @@ async fn kill_under(ask: fn(String) -> Ask) -> (Vec<crate::load::Done>, HashMap<
     a.kill().await;
     load.goes_on(500).await;
     // Calls try it again, and find nobody.
-    let tries = handle.snapshot().endpoint("a").unwrap().calls;
+    let (tries, since) = (handle.snapshot().endpoint("a").unwrap().calls, tokio::time::Instant::now());
     tokio::time::sleep(600 * MS).await;
     let calls = load.stop().await;
     let tried = handle.snapshot().endpoint("a").unwrap().calls - tries;
-    (calls, Arc::try_unwrap(log).map_or_else(|log| log.lock().unwrap().clone(), |log| log.into_inner().unwrap()), tried)
+    // It is ejected for 200 ms at least, each time anew.
+    let most = 1 + since.elapsed().as_millis() as u64 / 200;
+    assert!(tried <= most, "{tried} of {most}");
+    (calls, Arc::try_unwrap(log).map_or_else(|log| log.lock().unwrap().clone(), |log| log.into_inner().unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_be_sent_twice_sees_nothing_of_a_server_that_is_killed() {
-    let (calls, _, tried) = kill_under(Ask::get).await;
+    let (calls, _) = kill_under(Ask::get).await;
     let errors: Vec<_> = calls.iter().filter_map(|call| call.outcome.as_ref().err()).collect();
     assert!(errors.is_empty(), "{} of {}: {:?}", errors.len(), calls.len(), errors[0]);
     assert!(calls.iter().all(|call| call.outcome.as_ref().is_ok_and(|answer| answer.status == 200)));
     assert!(calls.iter().all(|call| call.took < Duration::from_secs(2)));
-    assert!(tried <= 4, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_must_not_is_in_doubt_if_it_was_under_way_and_nothing_is_done_twice() {
-    let (calls, log, tried) = kill_under(Ask::post).await;
+    let (calls, log) = kill_under(Ask::post).await;
     let twice: Vec<_> = log.iter().filter(|(_, by)| by.len() > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
     let mut in_doubt = 0;
@@ -84,5 +86,4 @@ async fn what_must_not_is_in_doubt_if_it_was_under_way_and_nothing_is_done_twice
         }
     }
     assert!((3..=CLIENTS).contains(&in_doubt), "{in_doubt} of {}", calls.len());
-    assert!(tried <= 4, "{tried}");
 }
