@@ -112,13 +112,11 @@ impl<S> Attempt<S> {
             }
             Evidence::Failure(failure) => self.failed(failure),
             Evidence::WrongRole if need == Need::Any => {
-                // All calls are alike, so it is of no use to any.
+                // All calls are alike to us. It is there and may be promoted at any moment, so it stays in, and others are
+                // preferred.
                 slot.counts.failures.fetch_add(1, Relaxed);
-                if self.trial {
-                    self.trial_ends(TrialEnd::Failed);
-                } else {
-                    shared.act(|control, now| control.fleet.failing(slot.id, self.generation, Cause::WrongRole, now));
-                }
+                slot.load.penalise(now(), shared.settings.get().penalty);
+                self.trial_ends(TrialEnd::Failed);
             }
             Evidence::WrongRole => {
                 self.trial_ends(TrialEnd::Passed);

@@ -114,8 +114,6 @@ pub enum Cause {
     Errors(u32),
     /// The call that tried it failed.
     Trial,
-    /// It says that it cannot do this in its present role.
-    WrongRole,
     /// It answers fewer calls than the others do; the share of its calls that succeeded, and the least that would do.
     SuccessRate(f64, f64),
     /// This share of its calls failed.
@@ -129,7 +127,6 @@ impl fmt::Display for Cause {
             Self::NoAnswer(calls) => write!(f, "{calls} failures in a row, the last without an answer"),
             Self::Errors(calls) => write!(f, "{calls} errors in a row"),
             Self::Trial => write!(f, "the call that tried it failed"),
-            Self::WrongRole => write!(f, "it has the wrong role"),
             Self::SuccessRate(rate, least) => {
                 write!(f, "{:.0} % of its calls succeed, of the others at least {:.0} %", rate * 100.0, least * 100.0)
             }

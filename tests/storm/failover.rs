@@ -98,8 +98,9 @@ fn calls_that_are_held_while_all_are_out() {
 #[test]
 fn probes_paced_under_a_second_while_all_are_out() {
     let slow: Edit = |settings| {
-        settings.all_out = Backoff::fixed(10 * SECOND);
-        settings.ejection = Backoff::fixed(10 * SECOND);
+        // Not a divisor of how long the outage lasts.
+        settings.all_out = Backoff::fixed(13 * SECOND);
+        settings.ejection = Backoff::fixed(13 * SECOND);
     };
     falls("bursts", DEFAULT, slow, 96.0, 60.0);
     falls("outage_refuse", DEFAULT, slow, 97.5, 80.0);
