@@ -11,6 +11,7 @@ use super::{
     elsewhere::{self, Ended, Evidence, Next},
     fleet::{Trial, TrialEnd},
     shared::Shared,
+    token::Token,
     view::{Slot, View, Wish},
 };
 use crate::{
@@ -45,8 +46,8 @@ pub(super) struct Call<Req> {
     reached: bool,
     /// Whether this layer, not one above with the same budget, deposits for the call.
     deposits: bool,
-    /// Whether the attempt under way has a token of the budget.
-    token: bool,
+    /// Of the attempt under way.
+    pub(super) token: Token,
     /// The next attempt is a further one: the call waits for another endpoint.
     further: bool,
 }
@@ -86,7 +87,7 @@ impl<Req> Call<Req> {
             came: None,
             reached: false,
             deposits: false,
-            token: false,
+            token: Token::default(),
             further: false,
         }
     }
@@ -307,18 +308,8 @@ impl<Req> Call<Req> {
         let of_all_out = attempt.is_trial() && shared.view.load().all_out;
         attempt.end(evidence, self.need);
         self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });
-        if std::mem::take(&mut self.token)
-            && let Some(budget) = shared.budget.as_deref()
-        {
-            match ended {
-                Ended::Answered(Verdict::Success) => budget.retry_success(),
-                // It made no load.
-                Ended::Refused | Ended::NotReady | Ended::WrongRole | Ended::Failed { reached: false, .. } => {
-                    budget.not_sent();
-                }
-                _ => {}
-            }
-        } else if matches!(ended, Ended::Answered(Verdict::Success))
+        if !std::mem::take(&mut self.token).ended(ended)
+            && matches!(ended, Ended::Answered(Verdict::Success))
             && self.deposits
             && self.endpoints == 1
             && let Some(budget) = shared.budget.as_deref()
@@ -371,20 +362,14 @@ impl<Req> Call<Req> {
         if context::deadline().is_some_and(|deadline| shared.clock.at(deadline) <= now) {
             return None;
         }
-        let budget = shared.budget.as_deref().filter(|_| costs);
-        if budget.is_some_and(|budget| !budget.withdraw()) {
-            return None;
-        }
+        let token = Token::take(shared.budget.as_ref().filter(|_| costs))?;
         let view = shared.look(now);
         let attempt = self.attempt(shared, &view, self.attempts.tried(), now);
-        match &attempt {
-            Some(_) => {
-                self.attempts.take();
-                self.sees(&view);
-                self.token = budget.is_some();
-                shared.counts.moved.fetch_add(1, Relaxed);
-            }
-            None => budget.into_iter().for_each(|budget| budget.not_sent()),
+        if attempt.is_some() {
+            self.attempts.take();
+            self.sees(&view);
+            self.token = token;
+            shared.counts.moved.fetch_add(1, Relaxed);
         }
         attempt
     }

@@ -176,7 +176,11 @@ where
                     let copy = |request: &Req| if *may_move { this.replay.copy(request) } else { None };
                     let stage = this.stage.as_mut();
                     // Once for all of it, as each time copies the context to and fro.
-                    match attempts.enter(|| poll_attempt(stage, attempt, request, copy, cx)) {
+                    let polled = attempts.enter(|| poll_attempt(stage, attempt, request, copy, cx));
+                    if matches!(*this.stage, Stage::Calling(_)) {
+                        call.token.sent();
+                    }
+                    match polled {
                         Poll::Ready(Ok(outcome)) => (outcome.map_err(IntoLayerError::into_layer_error), true),
                         Poll::Ready(Err(error)) => {
                             let outcome = Err(error.into_layer_error());

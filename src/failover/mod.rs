@@ -152,6 +152,7 @@ mod shared;
 mod snapshot;
 mod task;
 mod tiers;
+mod token;
 mod view;
 
 pub use self::{

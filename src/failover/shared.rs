@@ -252,8 +252,8 @@ impl<S> Shared<S> {
         control.judge(now);
         control.fleet.advance(now);
         let value = act(&mut control, now);
-        for slot in &control.slots {
-            let generation = control.fleet.generation(slot.id).unwrap_or(u32::MAX);
+        for (id, generation) in control.fleet.generations() {
+            let Some(slot) = control.slot(id) else { continue };
             if slot.generation.swap(generation, Relaxed) != generation {
                 slot.is_well();
                 slot.load.forget();

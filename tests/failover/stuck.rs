@@ -8,7 +8,7 @@ use std::{
 
 use steadfast::{
     Error, Rejected, RejectedKind,
-    failover::{Endpoint, Failover, Need, TierPolicy, members, probe},
+    failover::{Endpoint, Failover, FailoverHandle, Need, TierPolicy, members, probe},
     retry::{Budget, CloneRequest, only_unsent_unless},
     timeout::Timeout,
 };
@@ -104,16 +104,27 @@ async fn a_trial_that_hangs_is_given_up_though_nobody_new_calls() {
     hangs.abort();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_set_that_is_sent_again_leaves_a_drain_as_it_is() {
-    let [a, b] = nodes(["a", "b"]);
+type UnderWay = Vec<tokio::task::JoinHandle<Result<&'static str, Error<Fault>>>>;
+
+/// A set of both with eight calls under way.
+async fn busy_members(
+    a: &Node,
+    b: &Node,
+) -> (tokio::sync::watch::Sender<Vec<Node>>, Client, FailoverHandle<Node>, UnderWay) {
     let (sets, watched) = tokio::sync::watch::channel(vec![a.clone(), b.clone()]);
     let set = members::watch(watched, |nodes: Vec<Node>| nodes.iter().map(Node::endpoint).collect());
     let (client, handle) = Failover::builder().members(set).seed(7).classify(Meaning).build().unwrap();
-    [&a, &b].into_iter().for_each(|node| node.does(Does::Answers(300 * MS)));
+    [a, b].into_iter().for_each(|node| node.does(Does::Answers(300 * MS)));
     sleep(MS).await;
     let under_way: Vec<_> = (0..8).map(|_| tokio::spawn(client.clone().oneshot(1))).collect();
     sleep(10 * MS).await;
+    (sets, client, handle, under_way)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_is_sent_again_leaves_a_drain_as_it_is() {
+    let [a, b] = nodes(["a", "b"]);
+    let (sets, client, handle, under_way) = busy_members(&a, &b).await;
     let (of_drain, sent) = (handle.clone(), a.calls());
     let drain = tokio::spawn(async move { of_drain.drain("a").await });
     sleep(10 * MS).await;
@@ -129,13 +140,7 @@ async fn a_set_that_is_sent_again_leaves_a_drain_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_was_removed_goes_though_it_is_drained_no_more() {
     let [a, b] = nodes(["a", "b"]);
-    let (sets, watched) = tokio::sync::watch::channel(vec![a.clone(), b.clone()]);
-    let set = members::watch(watched, |nodes: Vec<Node>| nodes.iter().map(Node::endpoint).collect());
-    let (client, handle) = Failover::builder().members(set).seed(7).classify(Meaning).build().unwrap();
-    [&a, &b].into_iter().for_each(|node| node.does(Does::Answers(300 * MS)));
-    sleep(MS).await;
-    let under_way: Vec<_> = (0..8).map(|_| tokio::spawn(client.clone().oneshot(1))).collect();
-    sleep(10 * MS).await;
+    let (sets, _client, handle, under_way) = busy_members(&a, &b).await;
     sets.send(vec![b.clone()]).unwrap();
     sleep(10 * MS).await;
     handle.undrain("a").unwrap();
@@ -230,4 +235,21 @@ fn probes_go_on_in_another_runtime() {
     drop(first);
     let second = runtime().block_on(async { timeout(Duration::from_secs(5), client.oneshot(1)).await });
     assert_eq!(second.unwrap().unwrap(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_given_up_before_it_is_sent_elsewhere_gives_its_token_back() {
+    let a = Node::new("a");
+    a.does(Does::Errs(MS));
+    let budget = Arc::new(Budget::refund());
+    let never = Endpoint::make("b", std::future::pending::<Result<Node, Fault>>).tier(1);
+    let builder = over(std::slice::from_ref(&a)).endpoint(never).budget(Arc::clone(&budget));
+    let (client, handle) = build(builder);
+    let before = budget.tokens();
+    let given_up = tokio::spawn(client.oneshot(1));
+    sleep(100 * MS).await;
+    assert_eq!((handle.snapshot().endpoint("b").unwrap().in_flight, budget.tokens()), (1, before - 1.0));
+    given_up.abort();
+    sleep(MS).await;
+    assert_eq!(budget.tokens(), before);
 }

@@ -1,7 +1,7 @@
 //! All endpoints of one client, and which of them are in. Pure: takes `now`, and says what has changed.
 //!
-//! `mod.rs` keeps what is known, `calls.rs`, `probes.rs`, `role.rs`, `statistics.rs` and `cold.rs` learn, `settle.rs` draws the conclusions, `plan.rs` says what
-//! follows for calls; `member.rs` is one endpoint.
+//! `mod.rs` keeps what is known, `calls.rs`, `probes.rs`, `role.rs`, `statistics.rs` and `cold.rs` learn, `settle.rs` draws the
+//! conclusions, `plan.rs` says what follows for calls; `member.rs` is one endpoint.
 
 mod calls;
 mod cold;
@@ -188,8 +188,12 @@ impl Fleet {
         self.member(id).is_some_and(|member| member.leaving || member.draining)
     }
 
-    pub(super) fn generation(&self, id: u32) -> Option<u32> {
+    fn generation(&self, id: u32) -> Option<u32> {
         self.member(id).map(|member| member.generation)
+    }
+
+    pub(super) fn generations(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.members.iter().map(|member| (member.id, member.generation))
     }
 
     pub(super) fn metas(&self) -> impl Iterator<Item = (u32, &Meta, bool)> {

@@ -22,6 +22,10 @@ impl Fleet {
     /// How the calls of each endpoint ended since the last time.
     pub(in crate::failover) fn judge(&mut self, counts: &[Counts], now: Duration) {
         self.judged = now;
+        if self.all_out.is_some() {
+            // There is nobody to compare with; and who is being tried is not to be ejected meanwhile.
+            return;
+        }
         let outliers = self.settings.outliers;
         let mut tiers: Vec<u32> = self.members.iter().map(|member| member.meta.tier).collect();
         tiers.dedup();
