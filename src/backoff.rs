@@ -1,6 +1,6 @@
 //! How long to wait before which attempt: used between retries and for the open state of a breaker.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::settings::{Check, ConfigError};
 
@@ -24,7 +24,7 @@ const MAX_STEPS: usize = 1024;
 /// let waits: Vec<_> = (1..=4).filter_map(|attempt| backoff.wait(attempt, Duration::ZERO, 0.0)).collect();
 /// assert_eq!(waits, [25, 50, 100, 200].map(Duration::from_millis));
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Backoff {
     base: Base,
     max: Duration,
@@ -257,6 +257,19 @@ impl Backoff {
     }
 }
 
+impl fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("Backoff");
+        all.field("base", &self.base).field("max", &self.max);
+        match (self.jitter, &self.base) {
+            // There is one; which, is a matter of where it is used.
+            (None, Base::Exponential { .. }) => all.field("jitter", &format_args!("default")),
+            _ => all.field("jitter", &self.jitter),
+        };
+        all.field("unit", &self.unit).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +309,16 @@ mod tests {
         let decaying = Backoff::exponential(90 * MS).factor(0.5).max(20 * MS).jitter(Jitter::None).whole_millis();
         assert_eq!([1, 2, 5, 8, 9].map(|n| decaying.settled(n)), [false, false, false, true, true]);
         assert!(Backoff::fixed(MS).settled(1) && Backoff::steps([]).settled(1));
+    }
+
+    #[test]
+    fn what_is_printed_of_jitter_is_what_is_done() {
+        let printed = |backoff: Backoff| format!("{backoff:?}");
+        assert!(printed(Backoff::exponential(MS)).contains("jitter: default"));
+        assert!(printed(Backoff::exponential(MS).jitter(Jitter::None)).contains("jitter: Some(None)"));
+        assert!(printed(Backoff::exponential(MS).jitter(Jitter::Around(0.2))).contains("jitter: Some(Around(0.2))"));
+        assert!(printed(Backoff::fixed(MS)).contains("jitter: None"));
+        assert!(printed(Backoff::steps([MS])).contains("jitter: None"));
     }
 
     #[test]

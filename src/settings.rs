@@ -15,9 +15,10 @@ use crate::telemetry::Name;
 /// assert_eq!(error.to_string(), "`inventory`: failure_rate is 1.5; allowed: over 0, at most 1");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{component}`: {field} is {value}; allowed: {allowed}")]
+#[error("`{component}`: {field}{} is {value}; allowed: {allowed}", Of(.endpoint.as_ref()))]
 pub struct ConfigError {
     component: Name,
+    endpoint: Option<Name>,
     field: &'static str,
     value: String,
     allowed: &'static str,
@@ -27,6 +28,11 @@ impl ConfigError {
     /// The name of the component whose setting it is.
     pub fn component(&self) -> &Name {
         &self.component
+    }
+
+    /// The key of the endpoint whose setting it is, if it is one of an endpoint of a failover client.
+    pub fn endpoint(&self) -> Option<&Name> {
+        self.endpoint.as_ref()
     }
 
     /// The setting.
@@ -45,14 +51,29 @@ impl ConfigError {
     }
 }
 
+/// Whose setting it is, within the component.
+struct Of<'a>(Option<&'a Name>);
+
+impl fmt::Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |key| write!(f, " of `{key}`"))
+    }
+}
+
 /// Checks the settings of one component; the first that fails is the answer.
 pub(crate) struct Check<'a> {
     component: &'a Name,
+    endpoint: Option<&'a Name>,
 }
 
 impl<'a> Check<'a> {
     pub(crate) fn of(component: &'a Name) -> Self {
-        Self { component }
+        Self { component, endpoint: None }
+    }
+
+    /// The settings of one of its endpoints.
+    pub(crate) fn of_endpoint(component: &'a Name, key: &'a Name) -> Self {
+        Self { component, endpoint: Some(key) }
     }
 
     pub(crate) fn that(
@@ -65,7 +86,8 @@ impl<'a> Check<'a> {
         if holds {
             return Ok(());
         }
-        Err(ConfigError { component: self.component.clone(), field, value: format!("{value:?}"), allowed })
+        let (component, endpoint) = (self.component.clone(), self.endpoint.cloned());
+        Err(ConfigError { component, endpoint, field, value: format!("{value:?}"), allowed })
     }
 
     /// A share that makes sense as a threshold.

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use super::{
     Affinity, Anywhere, ByAffinity, ByNeed, Endpoint, Failover, FailoverHandle, FailoverSettings, Meta, Need,
     control::GIVEN,
-    endpoint::Source,
-    members::{Membership, wrapped},
+    endpoint,
+    members::{Membership, Source},
     probe::{Heartbeats, Probe},
     shared::Shared,
     task::Parts,
@@ -82,7 +82,7 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
     /// one, which stay.
     pub fn members(mut self, members: impl Membership<S>) -> Self {
         let sources = &mut self.base.parts.members;
-        sources.push((GIVEN + 1 + sources.len() as u32, Box::new(members)));
+        sources.push(Source::new(GIVEN + 1 + sources.len() as u32, members));
         self
     }
 
@@ -171,7 +171,12 @@ impl<S, C, P, R> FailoverBuilder<S, C, P, R> {
         let endpoints = endpoints.into_iter().map(|endpoint| endpoint.wrapped(&wrap)).collect();
         let probe_of_others = parts.probe.is_some();
         let Parts { reports, by_reports, members, .. } = parts;
-        let parts = Parts { probe: None, reports, by_reports, members: wrapped(members, &wrap) };
+        let parts = Parts {
+            probe: None,
+            reports,
+            by_reports,
+            members: members.into_iter().map(|source| source.wrapped(&wrap)).collect(),
+        };
         let base = Base { name, endpoints, parts, probe_of_others, settings, budget, seed, by_role };
         FailoverBuilder { base, classify: self.classify, replay: self.replay, route: self.route }
     }
@@ -213,11 +218,12 @@ impl<S> Base<S> {
             "after `wrap`, as it is given what that makes",
         )?;
         for (index, endpoint) in self.endpoints.iter().enumerate() {
-            endpoint.meta.check(&check)?;
-            if let Source::Cold(cold) = &endpoint.source {
-                cold.check(&check)?;
-            }
             let key = endpoint.meta.key();
+            let of_endpoint = Check::of_endpoint(&self.name, key);
+            endpoint.meta.check(&of_endpoint)?;
+            if let endpoint::Source::Cold(cold) = &endpoint.source {
+                cold.check(&of_endpoint)?;
+            }
             let twice = self.endpoints[..index].iter().any(|other| other.meta.key() == key);
             check.that(!twice, "endpoint.key", key, "each key once")?;
         }

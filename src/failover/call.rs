@@ -306,6 +306,7 @@ impl<Req> Call<Req> {
             evidence = Evidence::Nothing;
         }
         let of_all_out = attempt.is_trial() && shared.view.load().all_out;
+        let sent_to = (next == Next::InDoubt).then(|| Arc::clone(&attempt.slot.key));
         attempt.end(evidence, self.need);
         self.reached |= matches!(ended, Ended::Answered(_) | Ended::Failed { reached: true, .. });
         if !std::mem::take(&mut self.token).ended(ended)
@@ -322,7 +323,9 @@ impl<Req> Call<Req> {
                 shared.counts.in_doubt.fetch_add(1, Relaxed);
                 let known = outcome.as_ref().err().and_then(Err::as_rejected);
                 if known.is_none_or(|rejected| rejected.kind() != RejectedKind::InDoubt) {
-                    return Then::Finish(Err(Rejected::new(RejectedKind::InDoubt, shared.name.clone()).into()));
+                    let rejected = Rejected::new(RejectedKind::InDoubt, shared.name.clone());
+                    let rejected = sent_to.into_iter().fold(rejected, Rejected::with_sent_to);
+                    return Then::Finish(Err(rejected.into()));
                 }
             }
             // It was not sent, or not done, and so has not been anywhere.

@@ -3,7 +3,11 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{Meta, endpoint::Making};
-use crate::{BoxError, ConfigError, backoff::Backoff, settings::Check};
+use crate::{
+    BoxError, ConfigError,
+    backoff::{Backoff, Jitter},
+    settings::Check,
+};
 
 type Doing = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 type Do = Arc<dyn Fn() -> Doing + Send + Sync>;
@@ -47,7 +51,7 @@ impl<S> Cold<S> {
         let rules = ColdRules {
             after: SECOND,
             deadline: 60 * SECOND,
-            retry: Backoff::exponential(SECOND).max(60 * SECOND),
+            retry: Backoff::exponential(SECOND).max(60 * SECOND).jitter(Jitter::Around(0.2)),
             idle: None,
             promotes: false,
         };

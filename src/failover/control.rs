@@ -111,7 +111,7 @@ impl<S> Control<S> {
 
     pub(super) fn join(&mut self, endpoint: Endpoint<S>, sources: Vec<u32>, checked: Checked, now: Duration) {
         let Endpoint { meta, source } = endpoint;
-        let slot = Slot::new(number(), &meta.key, source);
+        let slot = Slot::new(number(), meta.key.clone(), source);
         self.fleet.insert(slot.id, meta, checked, slot.source.cold_rules(), now);
         self.sources.insert(slot.id, sources);
         let at = self.slots.partition_point(|other| other.id < slot.id);

@@ -41,6 +41,16 @@ pub enum FailoverEvent {
         /// Its key.
         key: Name,
     },
+    /// An endpoint has said that it is being worked on: it gets no new calls until that is over.
+    MaintenanceBegan {
+        /// Its key.
+        key: Name,
+    },
+    /// An endpoint has said that it is no longer being worked on. If nothing else speaks against it, it is up again.
+    MaintenanceEnded {
+        /// Its key.
+        key: Name,
+    },
     /// The calls go to another tier.
     TierChanged {
         /// The tier they went to; `None`: to none.
@@ -97,6 +107,43 @@ pub enum FailoverEvent {
         key: Name,
         /// What the activator said.
         why: Name,
+    },
+    /// A cold standby that was not used has been stopped.
+    Stopped {
+        /// Its key.
+        key: Name,
+    },
+    /// A cold standby could not be stopped. It counts as cold all the same and is not told to stop again, so it may be running.
+    StopFailed {
+        /// Its key.
+        key: Name,
+        /// What its stop said.
+        why: Name,
+    },
+    /// The service of an endpoint could not be made.
+    MakeFailed {
+        /// The key of the endpoint.
+        key: Name,
+        /// What its maker said.
+        why: Name,
+    },
+    /// A source of members has begun to fail. What it has said of its endpoints holds meanwhile. Told once, however often it
+    /// tries again.
+    MembersFailed {
+        /// What the source is called.
+        source: Name,
+        /// What it said first.
+        why: Name,
+    },
+    /// A source of members that had failed works again.
+    MembersRecovered {
+        /// What the source is called.
+        source: Name,
+    },
+    /// A source of members has come to its end: its endpoints stay as they are from now on.
+    MembersEnded {
+        /// What the source is called.
+        source: Name,
     },
     /// Settings have changed.
     SettingsChanged,

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{FailoverEvent, FailoverSettings, Snapshot, shared::Shared};
+use super::{EndpointState, FailoverEvent, FailoverSettings, Snapshot, shared::Shared};
 use crate::{
     ConfigError,
     telemetry::{Events, Name},
@@ -24,6 +24,23 @@ impl NoSuchEndpoint {
     pub fn key(&self) -> &Name {
         &self.0
     }
+}
+
+/// Why calls were not switched to an endpoint.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// There is no endpoint with this key.
+    #[error(transparent)]
+    NoSuchEndpoint(#[from] NoSuchEndpoint),
+    /// It cannot be called.
+    #[error("endpoint `{key}` is out: {state}")]
+    Out {
+        /// The key that was asked for.
+        key: Name,
+        /// Why it cannot be called.
+        state: EndpointState,
+    },
 }
 
 impl<S> FailoverHandle<S> {
@@ -75,15 +92,17 @@ impl<S> FailoverHandle<S> {
         Ok(())
     }
 
-    /// Sends all calls to this endpoint, as long as it can be called, or until [`fail_back`](Self::fail_back). Calls under
-    /// way stay where they are.
+    /// Sends all calls to this endpoint, one in hold too, until [`fail_back`](Self::fail_back). Calls under way stay where they
+    /// are. If it goes out later, calls go where they would have gone, and do not come back to it by themselves:
+    /// [`Snapshot::switched_to`] says whether it is still so.
     ///
     /// # Errors
-    /// There is no such endpoint.
-    pub fn switch_to(&self, key: &str) -> Result<(), NoSuchEndpoint> {
+    /// There is no such endpoint, or it cannot be called now, with the reason. Then nothing has changed: an earlier switch
+    /// stays.
+    pub fn switch_to(&self, key: &str) -> Result<(), SwitchError> {
         let id = self.id(key)?;
-        self.shared.act(|control, now| control.fleet.pin(id, now));
-        Ok(())
+        let switched = self.shared.act(|control, now| control.fleet.pin(id, now));
+        switched.map_err(|state| SwitchError::Out { key: Name::from(key.to_owned()), state })
     }
 
     /// Goes back to the preferred tier now, whatever is in hold, and ends a [`switch_to`](Self::switch_to).

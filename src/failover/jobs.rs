@@ -29,9 +29,9 @@ use crate::{
 pub(super) enum Done<S> {
     /// `None`: it says nothing of the endpoint.
     Probed(Option<Result<Report, Name>>),
-    Made(Result<S, BoxError>),
+    Made(Result<S, Name>),
     Started(Result<S, Name>),
-    Stopped,
+    Stopped(Result<(), Name>),
 }
 
 /// What a job is about: one that panics cannot say so itself.
@@ -72,7 +72,7 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
         let (make, limit) = (Arc::clone(make), shared.settings.get().acquire_timeout);
         self.spawn(id, About::Make, async move {
             let made = within(limit, async move { make().await }).await;
-            Done::Made(made.unwrap_or_else(|| Err(format!("not made within {limit:?}").into())))
+            Done::Made(said(made, "made", limit))
         });
     }
 
@@ -106,10 +106,7 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
                 let Source::Cold(cold) = &slot.source else { return Err("it is not cold".into()) };
                 cold.begin().await
             };
-            Done::Started(match within(limit, starts).await {
-                Some(started) => started.map_err(|error| Name::from(error.to_string())),
-                None => Err(Name::from(format!("not started within {limit:?}"))),
-            })
+            Done::Started(said(within(limit, starts).await, "started", limit))
         });
     }
 
@@ -120,8 +117,7 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
         if let Some(stop) = cold.stop.clone() {
             let limit = cold.rules.deadline;
             self.spawn(id, About::Stop, async move {
-                let _ = within(limit, async move { stop().await }).await;
-                Done::Stopped
+                Done::Stopped(said(within(limit, async move { stop().await }).await, "stopped", limit))
             });
         }
     }
@@ -139,10 +135,11 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
         match (done, about) {
             (Ok((_, Done::Probed(Some(result)))), _) => shared.probed(endpoint, result),
             (Ok((_, Done::Probed(None))), _) => shared.probe_lost(endpoint),
-            (Ok((_, Done::Made(made))), _) => shared.made(endpoint, made.ok()),
+            (Ok((_, Done::Made(made))), _) => shared.made(endpoint, made),
             (Ok((_, Done::Started(started))), _) => shared.started(endpoint, started, |now| parts.checked(now)),
-            (Ok((_, Done::Stopped)), _) | (Err(_), About::Stop) => shared.stopped(endpoint),
-            (Err(_), About::Make) => shared.made(endpoint, None),
+            (Ok((_, Done::Stopped(stopped))), _) => shared.stopped(endpoint, stopped),
+            (Err(_), About::Stop) => shared.stopped(endpoint, Err(Name::from_static("its stop panicked"))),
+            (Err(_), About::Make) => shared.made(endpoint, Err(Name::from_static("its maker panicked"))),
             (Err(_), About::Start) => {
                 shared.started(endpoint, Err(Name::from_static("its start panicked")), |now| parts.checked(now));
             }
@@ -152,6 +149,14 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
             // The runtime ends.
             (Err(_), About::Probe) => shared.probe_lost(endpoint),
         }
+    }
+}
+
+/// What a job said that should have been `done` in time. In the job, as an error's text is made by its own code.
+fn said<T>(result: Option<Result<T, BoxError>>, done: &str, limit: Duration) -> Result<T, Name> {
+    match result {
+        Some(result) => result.map_err(|error| Name::from(error.to_string())),
+        None => Err(Name::from(format!("not {done} within {limit:?}"))),
     }
 }
 

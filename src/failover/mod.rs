@@ -164,7 +164,7 @@ pub use self::{
     event::{Cause, FailoverEvent},
     failback::Failback,
     future::ResponseFuture,
-    handle::{FailoverHandle, NoSuchEndpoint},
+    handle::{FailoverHandle, NoSuchEndpoint, SwitchError},
     need::Need,
     outlier::{CountedErrors, FailurePercentage, Outliers, SuccessRate},
     route::{Anywhere, ByAffinity, ByNeed, Route},

@@ -75,7 +75,7 @@ pub(super) struct Roles {
     /// Whether any report has ever named a role.
     reporting: bool,
     /// Of all that have ever reported, those that are gone included.
-    highest: Option<u64>,
+    pub(super) highest: Option<u64>,
     /// Who took a call that needs the primary, where no reports are.
     served_by: Option<u32>,
     /// Who was the primary last, and whether it still is.
@@ -86,13 +86,13 @@ pub(super) struct Roles {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Member {
+pub(super) struct Member {
     id: u32,
-    role: Option<Role>,
+    pub(super) role: Option<Role>,
     /// When it was asked for it.
     asked: Duration,
-    epoch: Option<u64>,
-    lag: Option<(Duration, Duration)>,
+    pub(super) epoch: Option<u64>,
+    pub(super) lag: Option<(Duration, Duration)>,
     /// How often in a row it has said to calls that it is not the primary, and when last.
     refusals: u32,
     refused: Duration,
@@ -263,11 +263,6 @@ impl Roles {
         self.may_read(id, Some(lag), now).then_some(lag)
     }
 
-    /// What it has said last.
-    pub(super) fn role(&self, id: u32) -> Option<Role> {
-        self.member(id)?.role
-    }
-
     pub(super) fn is_split(&self) -> bool {
         self.split
     }
@@ -364,7 +359,8 @@ impl Roles {
         self.served_by = self.served_by.filter(|served_by| *served_by != id);
     }
 
-    fn member(&self, id: u32) -> Option<&Member> {
+    /// With what it has said last.
+    pub(super) fn member(&self, id: u32) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
 

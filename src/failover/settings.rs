@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Balance, Check, Failback, Outliers, TierPolicy};
 use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, Jitter},
     settings::{self, ConfigError},
     telemetry::Name,
 };
@@ -69,10 +69,10 @@ impl Default for FailoverSettings {
             slow_start: 10_000 * MS,
             consecutive_failures: Some(5),
             connect_failures: Some(2),
-            ejection: Backoff::exponential(250 * MS).max(1000 * MS),
+            ejection: Backoff::exponential(250 * MS).max(1000 * MS).jitter(Jitter::Around(0.2)),
             max_ejected: 0.5,
             all_out_failures: Some(10),
-            all_out: Backoff::exponential(50 * MS).factor(1.5).max(400 * MS),
+            all_out: Backoff::exponential(50 * MS).factor(1.5).max(400 * MS).jitter(Jitter::Around(0.2)),
             max_hold: 1000 * MS,
             max_endpoints_per_call: 2,
             acquire_timeout: 1000 * MS,

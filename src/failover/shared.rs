@@ -91,7 +91,7 @@ impl<S> Shared<S> {
         let clock = Clock::start();
         let now = clock.now();
         let fleet = Fleet::new(settings.clone(), by_role, Rng::seeded(seed));
-        let control = Control::new(fleet, parts.members.iter().map(|(source, _)| *source).collect());
+        let control = Control::new(fleet, parts.members.iter().map(|source| source.number).collect());
         let makes = endpoints.iter().any(|endpoint| !matches!(endpoint.source, Source::Ready(_)));
         for endpoint in endpoints {
             control.lock().join(endpoint, vec![GIVEN], parts.checked(now), now);
@@ -197,9 +197,9 @@ impl<S> Shared<S> {
         self.control.lock().fleet.cold_due().any(|due| now >= due)
     }
 
-    /// A cold standby has been stopped.
-    pub(super) fn stopped(&self, id: u32) {
-        self.act(|control, now| control.fleet.stopped(id, now));
+    /// A cold standby has been stopped, or could not be.
+    pub(super) fn stopped(&self, id: u32, result: Result<(), Name>) {
+        self.act(|control, now| control.fleet.stopped(id, result, now));
     }
 
     /// A cold standby runs, or could not be started.
@@ -210,14 +210,17 @@ impl<S> Shared<S> {
     }
 
     /// A service has been made, or could not be.
-    pub(super) fn made(&self, id: u32, service: Option<S>) {
+    pub(super) fn made(&self, id: u32, result: Result<S, Name>) {
         if let Some(slot) = self.slot(id) {
-            match service {
-                Some(service) => {
+            match result {
+                Ok(service) => {
                     slot.times_made.fetch_add(1, Relaxed);
                     slot.made.store(Some(Arc::new(service)));
                 }
-                None => drop(slot.make_failures.fetch_add(1, Relaxed)),
+                Err(why) => {
+                    slot.make_failures.fetch_add(1, Relaxed);
+                    self.tell(FailoverEvent::MakeFailed { key: (*slot.key).clone(), why });
+                }
             }
             self.changed.notify_waiters();
         }
@@ -273,16 +276,19 @@ impl<S> Shared<S> {
         let before = self.view.swap(Arc::new(view));
         drop(control);
         drop((before, gone));
-        for event in events {
-            #[cfg(feature = "tracing")]
-            tracing::info!(target: "steadfast", failover = %self.name, ?event, "failover");
-            self.events.emit(|| event);
-        }
+        events.into_iter().for_each(|event| self.tell(event));
         self.changed.notify_waiters();
         if sooner {
             self.desk.wake();
         }
         value
+    }
+
+    /// Not under a lock.
+    pub(super) fn tell(&self, event: FailoverEvent) {
+        #[cfg(feature = "tracing")]
+        tracing::info!(target: "steadfast", failover = %self.name, ?event, "failover");
+        self.events.emit(|| event);
     }
 
     /// Reads without moving anything on but what was due.
@@ -307,7 +313,7 @@ impl<S> Shared<S> {
         self.read(|control, now| {
             let endpoints = control.fleet.states(now).filter_map(|(id, meta, state)| {
                 let slot = control.slot(id)?;
-                let counts = &slot.counts;
+                let (counts, (epoch, lag)) = (&slot.counts, control.fleet.said_of_data(id));
                 Some(EndpointSnapshot {
                     meta,
                     state,
@@ -320,12 +326,18 @@ impl<S> Shared<S> {
                     in_flight: slot.load.in_flight(),
                     latency: slot.load.latency(),
                     role: control.fleet.role(id, now),
+                    epoch,
+                    lag,
+                    times_made: slot.times_made.load(Relaxed),
+                    make_failures: slot.make_failures.load(Relaxed),
                 })
             });
             Snapshot {
                 endpoints: endpoints.collect(),
                 tier: control.fleet.in_use(),
+                switched_to: control.fleet.pinned().cloned(),
                 primary: control.fleet.primary(now).cloned(),
+                highest_epoch: control.fleet.highest_epoch(),
                 split_brain: control.fleet.is_split(),
                 all_out: control.fleet.all_out_since().map(|since| now.saturating_sub(since)),
                 moved: self.counts.moved.load(Relaxed),

@@ -13,8 +13,13 @@ pub struct Snapshot {
     pub endpoints: Vec<EndpointSnapshot>,
     /// The first tier that gets calls; `None`: no endpoint does.
     pub tier: Option<u32>,
+    /// Where all calls go by hand, until [`fail_back`](super::FailoverHandle::fail_back), or until that endpoint is out.
+    pub switched_to: Option<Name>,
     /// The primary, if one is known.
     pub primary: Option<Name>,
+    /// The highest epoch that any endpoint has ever said, those that are gone included: who says that it is the primary of a
+    /// lower one is fenced.
+    pub highest_epoch: Option<u64>,
     /// Whether more than one endpoint says that it is the primary.
     pub split_brain: bool,
     /// Since how long all endpoints have been out, if they are.
@@ -53,8 +58,16 @@ pub struct EndpointSnapshot {
     pub in_flight: u32,
     /// What its calls take, as the balancing sees it; `None`: not known, or not of late.
     pub latency: Option<Duration>,
-    /// The part it plays, as far as is known.
+    /// The part it plays, as far as is known. This, epoch and lag are only noted where calls ask for roles.
     pub role: Option<Role>,
+    /// Its epoch, as it said last.
+    pub epoch: Option<u64>,
+    /// How far it lags behind, as it said last.
+    pub lag: Option<Duration>,
+    /// How often its service has been made, where it is made on use.
+    pub times_made: u32,
+    /// How often that has failed.
+    pub make_failures: u32,
 }
 
 /// Whether an endpoint gets calls, and if not why.

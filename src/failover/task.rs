@@ -20,9 +20,10 @@ use tokio::{
 };
 
 use super::{
+    FailoverEvent,
     check::Checked,
     jobs::{Done, Jobs},
-    members::{Change, Sources},
+    members::{Change, Polled, Source},
     probe::{Probe, Report, heartbeat::Reports},
     shared::Shared,
 };
@@ -39,7 +40,7 @@ pub(super) struct Parts<S> {
     /// `None` too when there will be no more.
     pub(super) reports: Option<Reports>,
     pub(super) by_reports: bool,
-    pub(super) members: Sources<S>,
+    pub(super) members: Vec<Source<S>>,
 }
 
 impl<S> Parts<S> {
@@ -128,8 +129,12 @@ impl<S> Drop for Borrowed<S> {
 /// What has happened.
 enum News<S> {
     Job(Result<(Id, Done<S>), JoinError>),
-    /// The set of a source has changed, or there will be no more of it.
-    Members(u32, Option<Change<S>>),
+    /// The set of a source has changed.
+    Members(u32, Change<S>),
+    /// A source says that it fails, or works again.
+    Source(FailoverEvent),
+    /// There will be no more of this source; perhaps as it has panicked.
+    Ended(u32, Name, bool),
     Report(Name, Report),
     Look,
 }
@@ -162,8 +167,8 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
         if clock.now() >= look_from && desk.look_again.swap(false, Relaxed) {
             looked = Some(clock.now());
             // One that panics is asked no more when it is polled.
-            let look = |members: &mut Box<dyn super::members::Membership<S>>| members.look_again();
-            parts.members.iter_mut().for_each(|(_, members)| drop(catch_unwind(AssertUnwindSafe(|| look(members)))));
+            let look = |source: &mut Source<S>| source.members.look_again();
+            parts.members.iter_mut().for_each(|source| drop(catch_unwind(AssertUnwindSafe(|| look(source)))));
         }
         for id in std::mem::take(&mut *desk.to_make.lock()) {
             jobs.make(&shared_now, id);
@@ -217,7 +222,16 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
                     shared_now.judge_silence(heard);
                 }
             }
-            News::Members(source, change) => shared_now.apply(source, change, |now| parts.checked(now)),
+            News::Members(source, change) => shared_now.apply(source, Some(change), |now| parts.checked(now)),
+            News::Source(event) => shared_now.tell(event),
+            News::Ended(number, source, panicked) => {
+                shared_now.apply(number, None, |now| parts.checked(now));
+                if panicked {
+                    let why = Name::from_static("it panicked");
+                    shared_now.tell(FailoverEvent::MembersFailed { source: source.clone(), why });
+                }
+                shared_now.tell(FailoverEvent::MembersEnded { source });
+            }
             News::Report(key, report) => shared_now.reported(&key, report),
             News::Job(done) => jobs.done(&shared_now, done, parts),
         }
@@ -241,21 +255,21 @@ fn poll_reports<S>(parts: &mut Parts<S>, cx: &mut Context<'_>) -> Option<News<S>
 
 fn poll_members<S: 'static>(parts: &mut Parts<S>, cx: &mut Context<'_>) -> Option<News<S>> {
     for at in 0..parts.members.len() {
-        let (source, members) = &mut parts.members[at];
-        let source = *source;
+        let source = &mut parts.members[at];
+        let number = source.number;
         // One that panics has come to its end, and the others go on.
-        let change = match catch_unwind(AssertUnwindSafe(|| members.poll_change(cx))) {
+        let news = match catch_unwind(AssertUnwindSafe(|| source.poll(cx))) {
             Ok(Poll::Pending) => continue,
-            Ok(Poll::Ready(Some(change))) => Some(change),
-            Ok(Poll::Ready(None)) | Err(_) => None,
+            Ok(Poll::Ready(Polled::Change(change))) => News::Members(number, change),
+            Ok(Poll::Ready(Polled::Event(event))) => News::Source(event),
+            ended => {
+                let source = parts.members.remove(at);
+                return Some(News::Ended(number, source.name, ended.is_err()));
+            }
         };
-        if change.is_some() {
-            // Then it is the turn of the next one.
-            parts.members.rotate_left(at + 1);
-        } else {
-            drop(parts.members.remove(at));
-        }
-        return Some(News::Members(source, change));
+        // Then it is the turn of the next one.
+        parts.members.rotate_left(at + 1);
+        return Some(news);
     }
     None
 }

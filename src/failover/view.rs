@@ -21,11 +21,13 @@ use super::{
     roles::Fit,
     tiers,
 };
-use crate::context::Tried;
+use crate::{context::Tried, telemetry::Name};
 
 /// What there is of an endpoint for as long as it is there, whatever view it is in.
 pub(super) struct Slot<S> {
     pub(super) id: u32,
+    /// Shared with what is told of it.
+    pub(super) key: Arc<Name>,
     hash: u64,
     pub(super) source: Source<S>,
     /// The service, where it is made or started; and how often that has failed.
@@ -56,10 +58,11 @@ pub(super) struct Counts {
 }
 
 impl<S> Slot<S> {
-    pub(super) fn new(id: u32, key: &str, source: Source<S>) -> Self {
-        let hash = key_hash(key);
+    pub(super) fn new(id: u32, key: Name, source: Source<S>) -> Self {
+        let hash = key_hash(&key);
         Self {
             id,
+            key: Arc::new(key),
             hash,
             source,
             made: ArcSwapOption::empty(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use steadfast::{
     Error, Rejected, RejectedKind,
     failover::{Affinity, Balance, Endpoint, Failover, FailoverBuilder},
+    retry::{CloneRequest, only_unsent_unless},
 };
 use tower::{Layer, ServiceExt};
 
@@ -69,6 +70,21 @@ async fn a_refusal_allocates_its_reasons() {
     };
     // The list of endpoints, and the snapshot with it; names are shared.
     assert_allocates(2, "refused", &client, refused).await;
+}
+
+/// Every second call of each clone is not answered, and must not be sent twice.
+#[tokio::test(start_paused = true)]
+async fn a_call_in_doubt_names_its_endpoint_and_allocates_nothing() {
+    let lost = || Error::Inner(crate::Foreign);
+    let endpoint = Inner { flaky: Some(lost), ..Inner::<Typed>::new(false) };
+    let (client, _) = over([endpoint]).replay(only_unsent_unless(CloneRequest, |_: &u32| false)).build().unwrap();
+    let in_doubt = |outcome: &Result<u32, Typed>| {
+        let rejected = outcome.as_ref().err().and_then(steadfast::LayerError::as_rejected);
+        rejected.map_or(matches!(outcome, Ok(7)), |rejected| rejected.sent_to().is_some_and(|key| key.as_str() == "0"))
+    };
+    let outcome = client.clone().oneshot(7).await;
+    assert!(outcome.is_err() && in_doubt(&outcome), "{outcome:?}");
+    assert_allocates(0, "in doubt", &client, in_doubt).await;
 }
 
 /// All are out, one call tries an endpoint, and others wait for what it comes to.

@@ -153,7 +153,11 @@ FailoverSettings {
             factor: 2.0,
         },
         max: 1s,
-        jitter: None,
+        jitter: Some(
+            Around(
+                0.2,
+            ),
+        ),
         unit: 1ns,
     },
     max_ejected: 0.5,
@@ -166,7 +170,11 @@ FailoverSettings {
             factor: 1.5,
         },
         max: 400ms,
-        jitter: None,
+        jitter: Some(
+            Around(
+                0.2,
+            ),
+        ),
         unit: 1ns,
     },
     max_hold: 1s,

@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
-use steadfast::failover::{
-    Endpoint,
-    members::{Answer, Change, Dns, Membership},
+use steadfast::{
+    failover::{
+        Endpoint, Failover, FailoverEvent,
+        members::{Answer, Change, Dns, Membership},
+    },
+    telemetry::Received,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -266,4 +269,28 @@ fn what_it_is_can_be_printed() {
     assert!(text.starts_with("Dns { name: \"db.internal\", question: Addresses { port: 5432 }"), "{text}");
     let members = dns.build(|address| Endpoint::new("any", address).meta().clone()).unwrap();
     assert!(format!("{members:?}").starts_with("DnsMembers { name: \"db.internal\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_told_when_lookups_begin_to_fail_and_when_they_work_again() {
+    let good = || Ok(answer(&[1], 5));
+    let nothing = Ok(Answer::new(SECOND));
+    let script = Script::of([good(), Err("SERVFAIL"), Err("no route"), good(), nothing, good()]);
+    let members = script.dns().build(|_| ()).unwrap();
+    let (_client, handle) = Failover::builder().members(members).build().unwrap();
+    let mut events = handle.subscribe();
+    tokio::time::sleep(60 * SECOND).await;
+    let mut told = Vec::new();
+    while let Some(Received::Event(event)) = events.try_recv() {
+        match event {
+            FailoverEvent::MembersFailed { source, why } => told.push(format!("{source}: {why}")),
+            FailoverEvent::MembersRecovered { source } => told.push(format!("{source} is well")),
+            _ => {}
+        }
+    }
+    let well = "db.internal is well";
+    let nothing = "db.internal: there is no such name, or nothing under it";
+    // The last lookup has no end.
+    let late = "db.internal: no answer within 10s";
+    assert_eq!(told, ["db.internal: SERVFAIL", well, nothing, well, late]);
 }

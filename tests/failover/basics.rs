@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use steadfast::{
     RejectedKind,
-    failover::{EndpointState, Failback},
+    backoff::Backoff,
+    failover::{Cold, Endpoint, EndpointState, Failback, SwitchError},
     retry::CloneRequest,
     retry::only_unsent_unless,
+    telemetry::Name,
     timeout::Timeout,
 };
 use tower::{ServiceBuilder, ServiceExt};
@@ -105,6 +107,22 @@ async fn what_must_not_be_sent_twice_is_in_doubt_when_no_answer_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_in_doubt_is_told_which_endpoint_was_asked() {
+    let [a, b] = nodes(["a", "b"]);
+    let once = only_unsent_unless(CloneRequest, |_: &u32| false);
+    let (client, _) = tiers(&[a.clone(), b.clone()]).name("orders").replay(once).build().unwrap();
+    // The first one is not reached, so it is the second that nobody knows of.
+    a.does(Does::Refuses);
+    b.does(Does::Resets(10 * MS));
+    let error = client.clone().oneshot(1).await.unwrap_err();
+    assert_eq!(error.to_string(), "failover `orders`: no answer came from `b`; it may have been done or not");
+    assert_eq!(error.rejected().unwrap().sent_to().map(|key| key.as_str()), Some("b"));
+    b.does(Does::Refuses);
+    let error = client.clone().oneshot(1).await.unwrap_err();
+    assert!(error.rejected().is_none_or(|rejected| rejected.sent_to().is_none()), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drained_endpoint_gets_nothing_new_and_loses_nothing() {
     let [a, b] = nodes(["a", "b"]);
     let (client, handle) = build(tiers(&[a.clone(), b.clone()]));
@@ -129,7 +147,58 @@ async fn by_hand_calls_go_where_they_are_told_until_told_otherwise() {
     let [a, b] = nodes(["a", "b"]);
     let (client, handle) = build(tiers(&[a.clone(), b.clone()]).with(|settings| settings.failback = Failback::Manual));
     handle.switch_to("b").unwrap();
+    assert_eq!(handle.snapshot().switched_to.as_deref(), Some("b"));
     assert_eq!(call(&client).await.unwrap(), "b");
     handle.fail_back();
+    assert_eq!(handle.snapshot().switched_to, None);
     assert_eq!(call(&client).await.unwrap(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_switches_to_an_endpoint_that_is_out_is_told_why_and_nothing_changes() {
+    let [a, b, c] = nodes(["a", "b", "c"]);
+    let (client, handle) = build(tiers(&[a.clone(), b.clone(), c.clone()]));
+    handle.switch_to("c").unwrap();
+    b.does(Does::Refuses);
+    let drained = handle.drain("b").await;
+    assert!(drained.is_ok());
+    let error = handle.switch_to("b").unwrap_err();
+    assert_eq!(error.to_string(), "endpoint `b` is out: draining");
+    assert_eq!(error, SwitchError::Out { key: Name::from_static("b"), state: EndpointState::Draining });
+    assert_eq!(handle.snapshot().switched_to.as_deref(), Some("c"), "the earlier one stays");
+    assert_eq!(call(&client).await.unwrap(), "c");
+    let error = handle.switch_to("d").unwrap_err();
+    assert!(matches!(&error, SwitchError::NoSuchEndpoint(none) if *none.key() == "d"));
+    assert_eq!(error.to_string(), "there is no endpoint `d`");
+    // One that goes out later is left, and not gone back to by itself.
+    handle.drain("c").await.unwrap();
+    assert_eq!((handle.snapshot().switched_to, call(&client).await.unwrap()), (None, "a"));
+    handle.undrain("c").unwrap();
+    assert_eq!((handle.snapshot().switched_to, call(&client).await.unwrap()), (None, "a"));
+}
+
+#[test]
+fn settings_of_an_endpoint_that_cannot_be_name_it() {
+    let [a, b] = nodes(["a", "b"]);
+    let error = over(std::slice::from_ref(&a)).endpoint(b.endpoint().weight(-1.0)).build().map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "`failover`: endpoint.weight of `b` is -1.0; allowed: over 0, at most 1,000");
+    assert_eq!((error.endpoint().map(Name::as_str), error.field()), (Some("b"), "endpoint.weight"));
+    let cold = || {
+        let node = b.clone();
+        Cold::start(move || std::future::ready(Ok::<_, Fault>(node.clone())))
+    };
+    for (cold, text) in [
+        (cold().deadline(Duration::ZERO), "cold.deadline of `dr` is 0ns; allowed: over 0"),
+        (cold().retry(Backoff::fixed(Duration::ZERO)), "cold.retry of `dr` is 0ns; allowed: over 0"),
+        (
+            cold().idle(Duration::ZERO, || std::future::ready(Ok::<_, Fault>(()))),
+            "cold.idle of `dr` is 0ns; allowed: over 0",
+        ),
+    ] {
+        let built = over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", cold)).build();
+        assert_eq!(built.map(drop).unwrap_err().to_string(), format!("`failover`: {text}"));
+    }
+    let error =
+        over(std::slice::from_ref(&a)).with(|settings| settings.max_ejected = 2.0).build().map(drop).unwrap_err();
+    assert_eq!(error.endpoint(), None);
 }

@@ -11,7 +11,7 @@ use std::{
 use steadfast::{
     backoff::{Backoff, Jitter},
     failover::{Cold, Endpoint, EndpointState, Failback, FailoverEvent, FailoverHandle, members, probe},
-    telemetry::{Events, Received},
+    telemetry::Name,
 };
 
 use crate::support::*;
@@ -47,14 +47,6 @@ impl Starts {
     }
 }
 
-fn events(events: &mut Events<FailoverEvent>) -> Vec<FailoverEvent> {
-    let mut all = Vec::new();
-    while let Some(Received::Event(event)) = events.try_recv() {
-        all.push(event);
-    }
-    all
-}
-
 fn state(handle: &FailoverHandle<Node>, key: &str) -> EndpointState {
     handle.snapshot().endpoint(key).unwrap().state.clone()
 }
@@ -65,7 +57,7 @@ async fn a_thousand_callers_start_it_once_and_it_takes_over() {
     let starts = Starts::default();
     let cold = Endpoint::cold("dr", starts.start(&dr, 3 * SECOND)).tier(1);
     let (client, handle) = build(over(std::slice::from_ref(&a)).endpoint(cold));
-    let mut told = handle.subscribe();
+    let mut events = handle.subscribe();
     assert_eq!(state(&handle, "dr"), EndpointState::Cold);
     a.does(Does::Refuses);
     // 100 a second, for ten seconds.
@@ -75,7 +67,7 @@ async fn a_thousand_callers_start_it_once_and_it_takes_over() {
     // One second without any, three for the start; calls are held for up to one.
     assert!((300..460).contains(&first), "{first}");
     assert_eq!(failures(&outcomes[460..]), 0);
-    let activated = events(&mut told).into_iter().find_map(|event| match event {
+    let activated = told(&mut events).into_iter().find_map(|event| match event {
         FailoverEvent::Activated { key, took } => Some((key.to_string(), took.as_secs())),
         _ => None,
     });
@@ -119,14 +111,14 @@ async fn a_start_that_fails_or_hangs_or_panics_is_tried_again_after_a_wait() {
     });
     let cold = cold.deadline(5 * SECOND).retry(Backoff::exponential(SECOND).jitter(Jitter::None));
     let (client, handle) = build(over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", cold).tier(1)));
-    let mut told = handle.subscribe();
+    let mut events = handle.subscribe();
     a.does(Does::Refuses);
     load(&client, 2500).await;
     // A second after all are out, when a call has failed again; then waits of 1, 2 and 4 s; the second one hangs for 5 s.
     let at = at.lock().unwrap().clone();
     assert!((10..15).contains(&at[0]), "{at:?}");
     assert_eq!(at.iter().map(|tenths| tenths - at[0]).collect::<Vec<_>>(), [0, 10, 80, 120]);
-    let failed: Vec<String> = events(&mut told)
+    let failed: Vec<String> = told(&mut events)
         .into_iter()
         .filter_map(|event| match event {
             FailoverEvent::ActivationFailed { why, .. } => Some(why.to_string()),
@@ -159,7 +151,7 @@ async fn nothing_is_promoted_before_the_fence_has_done_its_work_and_the_old_one_
     let cold = Endpoint::cold("dr", cold).tier(1);
     let (client, handle) =
         build(over(std::slice::from_ref(&a)).endpoint(cold).with(|settings| settings.failback = Failback::Immediate));
-    let mut told = handle.subscribe();
+    let mut events = handle.subscribe();
     a.does(Does::Refuses);
     for _ in 0..2 {
         assert!(call(&client).await.is_err());
@@ -168,7 +160,7 @@ async fn nothing_is_promoted_before_the_fence_has_done_its_work_and_the_old_one_
     assert_eq!(starts.log(), [""; 0], "nobody has asked again");
     assert!(call(&client).await.is_err());
     assert_eq!(starts.log(), ["fence"]);
-    let why = events(&mut told).into_iter().find_map(|event| match event {
+    let why = told(&mut events).into_iter().find_map(|event| match event {
         FailoverEvent::ActivationFailed { why, .. } => Some(why.to_string()),
         _ => None,
     });
@@ -208,6 +200,46 @@ async fn it_is_stopped_when_it_has_not_been_used_for_as_long_as_it_was_said() {
     a.does(Does::Refuses);
     load(&client, 300).await;
     assert_eq!((call(&client).await, starts.begun.load(Relaxed)), (Ok("dr"), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_a_stop_is_told() {
+    let [a, dr] = nodes(["a", "dr"]);
+    let starts = Starts::default();
+    let times = AtomicU32::new(0);
+    let cold = starts.start(&dr, MS).deadline(5 * SECOND).idle(10 * SECOND, move || {
+        let time = times.fetch_add(1, Relaxed);
+        async move {
+            match time {
+                0 => Ok(()),
+                1 => Err("it is being used"),
+                2 => std::future::pending().await,
+                _ => panic!("on purpose"),
+            }
+        }
+    });
+    let builder = over(std::slice::from_ref(&a)).endpoint(Endpoint::cold("dr", cold).tier(1));
+    let (client, handle) = build(builder.with(|settings| settings.failback = Failback::Immediate));
+    let key = Name::from_static("dr");
+    let failed = |why| FailoverEvent::StopFailed { key: key.clone(), why: Name::from_static(why) };
+    for expected in [
+        FailoverEvent::Stopped { key: key.clone() },
+        failed("it is being used"),
+        failed("not stopped within 5s"),
+        failed("its stop panicked"),
+    ] {
+        a.does(Does::Refuses);
+        load(&client, 400).await;
+        assert_eq!(call(&client).await, Ok("dr"));
+        a.does(Does::Answers(MS));
+        load(&client, 300).await;
+        let mut events = handle.subscribe();
+        tokio::time::sleep(20 * SECOND).await;
+        let of_stops =
+            |event: &FailoverEvent| matches!(event, FailoverEvent::Stopped { .. } | FailoverEvent::StopFailed { .. });
+        let of_stops: Vec<_> = told(&mut events).into_iter().filter(of_stops).collect();
+        assert_eq!((of_stops, state(&handle, "dr")), (vec![expected], EndpointState::Cold));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,12 +283,12 @@ async fn an_old_primary_that_leaves_the_set_and_comes_back_is_fenced_all_the_sam
     let set = members::watch(there.subscribe(), move |there: bool| there.then(|| old.endpoint()).into_iter().collect());
     let cold = Endpoint::cold("dr", Cold::promote(fence, promote)).tier(1);
     let (client, handle) = build(over(&[]).members(set).endpoint(cold));
-    let mut told = handle.subscribe();
+    let mut events = handle.subscribe();
     load(&client, 1).await;
     a.does(Does::Refuses);
     load(&client, 300).await;
     assert_eq!(call(&client).await, Ok("dr"));
-    assert!(events(&mut told).iter().any(|event| matches!(event, FailoverEvent::Fenced { key } if *key == "a")));
+    assert!(told(&mut events).iter().any(|event| matches!(event, FailoverEvent::Fenced { key } if *key == "a")));
     a.does(Does::Answers(MS));
     for is_there in [false, true] {
         there.send(is_there).unwrap();

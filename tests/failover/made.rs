@@ -12,7 +12,8 @@ use std::{
 
 use steadfast::{
     Error,
-    failover::{Cause, Endpoint, EndpointState, Failover, FailoverBuilder},
+    failover::{Cause, Endpoint, EndpointState, Failover, FailoverBuilder, FailoverEvent},
+    telemetry::Name,
 };
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
@@ -149,6 +150,34 @@ async fn what_cannot_be_made_is_a_failed_connection_and_the_call_moves_on() {
         tokio::time::sleep(400 * MS).await;
         client.clone().oneshot(1).await.unwrap();
         assert!(a.times() == 1 && a.node.calls() == 1, "a trial makes it anew");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_maker_that_fails_is_told_with_what_it_said_and_counted() {
+    for (making, why) in [
+        (Making::Fails, "on purpose"),
+        (Making::Hangs, "not made within 300ms"),
+        (Making::Panics, "its maker panicked"),
+        (Making::PanicsAtOnce, "its maker panicked"),
+    ] {
+        let (a, b) = (Maker::new("a", making), Node::new("b"));
+        let builder = of([a.endpoint(), ready(&b)]).with(|settings| settings.acquire_timeout = 300 * MS);
+        let (client, handle) = builder.build().unwrap();
+        let mut events = handle.subscribe();
+        assert_eq!(client.clone().oneshot(1).await.unwrap(), "b");
+        tokio::time::sleep(MS).await;
+        let (key, why) = (Name::from_static("a"), Name::from_static(why));
+        assert_eq!(told(&mut events), [FailoverEvent::MakeFailed { key, why }]);
+        let counted = || {
+            let of_a = handle.snapshot().endpoint("a").unwrap().clone();
+            (of_a.times_made, of_a.make_failures)
+        };
+        assert_eq!(counted(), (0, 1));
+        a.now(Making::Works(Duration::ZERO));
+        tokio::time::sleep(400 * MS).await;
+        client.clone().oneshot(1).await.unwrap();
+        assert_eq!((counted(), told(&mut events)), ((1, 1), vec![]));
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // The clock is paused.
 
 mod all_out;
+mod asks;
 mod at_first;
 mod basics;
 mod changes;
@@ -15,7 +16,9 @@ mod members;
 mod probes;
 mod roles;
 mod seen_below;
+mod sent;
 mod shares;
+mod sources;
 mod stacked;
 mod statistics;
 mod stuck;

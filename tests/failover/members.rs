@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -11,58 +11,12 @@ use std::{
 
 use steadfast::{
     Error, RejectedKind,
-    failover::{
-        Endpoint, EndpointState, Failover, FailoverHandle,
-        members::{Change, Membership},
-    },
+    failover::{Endpoint, EndpointState, Failover, FailoverHandle, members::Change},
 };
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
-use crate::support::*;
-
-/// Changes that are sent.
-struct Sent<S> {
-    changes: UnboundedReceiver<Change<S>>,
-    looks: Arc<AtomicU32>,
-}
-
-impl<S: Send + 'static> Membership<S> for Sent<S> {
-    fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Option<Change<S>>> {
-        self.changes.poll_recv(cx)
-    }
-
-    fn look_again(&mut self) {
-        self.looks.fetch_add(1, Relaxed);
-    }
-}
-
-fn source<S>() -> (UnboundedSender<Change<S>>, Sent<S>) {
-    let (sender, changes) = unbounded_channel();
-    (sender, Sent { changes, looks: Arc::default() })
-}
-
-fn set<const N: usize>(nodes: [&Node; N]) -> Change<Node> {
-    Change::Set(nodes.map(Node::endpoint).into())
-}
-
-fn keys<S>(handle: &FailoverHandle<S>) -> Vec<String> {
-    let mut keys: Vec<_> = handle.snapshot().endpoints.iter().map(|of| of.meta.key().to_string()).collect();
-    keys.sort();
-    keys
-}
-
-/// How many there are of its service, but for the test's.
-fn services(node: &Node) -> usize {
-    Arc::strong_count(&node.calls) - 1
-}
-
-async fn soon() {
-    tokio::time::sleep(MS).await;
-}
+use crate::{sent::*, support::*};
 
 #[tokio::test(start_paused = true)]
 async fn those_that_stay_keep_what_is_known_and_those_that_are_missing_are_drained() {
@@ -146,33 +100,6 @@ async fn one_that_comes_back_while_it_drains_goes_on_with_its_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_source_speaks_of_its_own_endpoints_only() {
-    let [given, a, b, both] = nodes(["given", "a", "b", "both"]);
-    let ((one, first), (two, second)) = (source(), source());
-    let (_client, handle) = build(over(std::slice::from_ref(&given)).members(first).members(second));
-    one.send(set([&a, &both, &given])).unwrap();
-    two.send(set([&b, &both])).unwrap();
-    soon().await;
-    assert_eq!(keys(&handle), ["a", "b", "both", "given"]);
-    one.send(set([&a])).unwrap();
-    soon().await;
-    assert_eq!(keys(&handle), ["a", "b", "both", "given"], "one of them still has it");
-    two.send(set([])).unwrap();
-    soon().await;
-    assert_eq!(keys(&handle), ["a", "given"]);
-    two.send(Change::Remove("a".into())).unwrap();
-    one.send(Change::Remove("given".into())).unwrap();
-    one.send(Change::Insert(given.endpoint())).unwrap();
-    one.send(set([])).unwrap();
-    soon().await;
-    assert_eq!(keys(&handle), ["given"], "what is given one by one stays");
-    drop(one);
-    two.send(set([&b])).unwrap();
-    soon().await;
-    assert_eq!(keys(&handle), ["b", "given"], "though another one has ended");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_set_that_makes_no_sense_does_no_harm() {
     let [a, twice] = nodes(["a", "a"]);
     let (sender, members) = source();
@@ -242,54 +169,6 @@ async fn a_drain_by_hand_ends_though_the_set_is_told_again() {
     a.take();
     load(&client, 10).await;
     assert_eq!(a.calls(), 0, "by hand");
-}
-
-#[tokio::test(start_paused = true)]
-async fn sources_are_told_of_failed_connections_once_in_a_second() {
-    let [a] = nodes(["a"]);
-    let (_sender, members) = source();
-    let looks = Arc::clone(&members.looks);
-    let (client, _handle) = build(over(std::slice::from_ref(&a)).members(members).with(|settings| {
-        (settings.connect_failures, settings.consecutive_failures) = (None, None);
-        settings.all_out_failures = None;
-    }));
-    load(&client, 10).await;
-    assert_eq!(looks.load(Relaxed), 0);
-    a.does(Does::Refuses);
-    load(&client, 50).await;
-    assert_eq!(looks.load(Relaxed), 1);
-    tokio::time::sleep(600 * MS).await;
-    assert_eq!(looks.load(Relaxed), 2, "of those that failed since");
-    tokio::time::sleep(10_000 * MS).await;
-    assert_eq!(looks.load(Relaxed), 2);
-}
-
-/// A source that does not stop, or that panics.
-struct Wild(bool);
-
-impl Membership<Node> for Wild {
-    fn poll_change(&mut self, _: &mut Context<'_>) -> Poll<Option<Change<Node>>> {
-        assert!(!self.0, "on purpose");
-        Poll::Ready(Some(Change::Remove("nobody".into())))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_that_goes_wild_stops_neither_the_others_nor_the_runtime() {
-    let [a] = nodes(["a"]);
-    for panics in [true, false] {
-        let (sender, members) = source();
-        let builder = Failover::builder().members(Wild(panics)).members(members);
-        let (client, handle) = builder.classify(Meaning).build().unwrap();
-        sender.send(set([&a])).unwrap();
-        (0..10).for_each(|_| drop(sender.send(set([&a]))));
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(keys(&handle), ["a"]);
-        drop((client, handle));
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Looks at its client when it is dropped.

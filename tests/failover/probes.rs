@@ -1,113 +1,25 @@
 //! Probes and reports: when endpoints are asked, what counts, and that it ends.
 
 use std::{
-    collections::HashMap,
     future::Future,
     pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Waker},
     time::Duration,
 };
 
 use steadfast::{
-    ConfigError,
     backoff::Backoff,
     failover::{
-        Check, EndpointState, FailoverEvent, Meta, members,
-        probe::{Heartbeats, Probe, Probing, Report},
+        Check, EndpointState, FailoverEvent, members,
+        probe::{Heartbeats, Report},
     },
     telemetry::{Name, Received},
 };
 use tokio::{runtime::Handle, time::Instant};
 use tower::ServiceExt;
 
-use crate::support::*;
-
-#[derive(Clone, Copy)]
-enum Says {
-    Passes(Duration, Report),
-    Fails(Duration),
-    Hangs,
-    Panics,
-    PanicsAtOnce,
-}
-
-/// A probe that does as it is told, and notes when it was asked.
-#[derive(Clone)]
-struct Asks {
-    says: Arc<Mutex<HashMap<String, Says>>>,
-    asked: Arc<Mutex<Vec<(String, Instant)>>>,
-    under_way: Arc<AtomicU32>,
-}
-
-struct UnderWay(Arc<AtomicU32>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Asks {
-    fn new() -> Self {
-        Self { says: Arc::default(), asked: Arc::default(), under_way: Arc::default() }
-    }
-
-    fn says(&self, key: &str, says: Says) -> &Self {
-        self.says.lock().unwrap().insert(key.to_owned(), says);
-        self
-    }
-
-    fn passes(&self, key: &str) -> &Self {
-        self.says(key, Says::Passes(Duration::ZERO, Report::new()))
-    }
-
-    /// When it was asked, in ms from `from` on; forgets it.
-    fn take(&self, key: &str, from: Instant) -> Vec<u128> {
-        let mut asked = self.asked.lock().unwrap();
-        let (of_key, others) = asked.drain(..).partition(|(asked, _)| asked == key);
-        *asked = others;
-        of_key.into_iter().map(|(_, at): (String, Instant)| (at - from).as_millis()).collect()
-    }
-}
-
-impl Probe<Node> for Asks {
-    fn probe(&self, endpoint: &Meta, _: Option<Node>) -> Probing {
-        let key = endpoint.key().to_string();
-        self.asked.lock().unwrap().push((key.clone(), Instant::now()));
-        let says = self.says.lock().unwrap().get(&key).copied().unwrap_or(Says::Hangs);
-        if matches!(says, Says::PanicsAtOnce) {
-            panic!("on purpose");
-        }
-        self.under_way.fetch_add(1, Relaxed);
-        let under_way = UnderWay(Arc::clone(&self.under_way));
-        Box::pin(async move {
-            let _under_way = under_way;
-            match says {
-                Says::Passes(after, report) => {
-                    tokio::time::sleep(after).await;
-                    Ok(report)
-                }
-                Says::Fails(after) => {
-                    tokio::time::sleep(after).await;
-                    Err("it is ill".into())
-                }
-                Says::Hangs => std::future::pending().await,
-                Says::Panics | Says::PanicsAtOnce => panic!("on purpose"),
-            }
-        })
-    }
-
-    fn check(&self, component: &Name) -> Result<(), ConfigError> {
-        match self.says.lock().unwrap().contains_key("none") {
-            true => Check::default().jitter(-1.0).check(component),
-            false => Ok(()),
-        }
-    }
-}
+use crate::{asks::*, support::*};
 
 fn exact() -> Check {
     Check::default().jitter(0.0)
@@ -287,6 +199,25 @@ async fn what_an_endpoint_says_of_itself_counts_if_it_makes_sense() {
     assert!(calls > 0);
     says(Report::new()).await;
     assert!(handle.snapshot().endpoint("a").unwrap().state.is_in());
+}
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_is_told_when_it_begins_and_when_it_ends() {
+    let [a, b] = nodes(["a", "b"]);
+    let asks = Asks::new();
+    asks.passes("a").passes("b");
+    let (_client, handle) = build(over(&[a, b]).probe(asks.clone()).with(|settings| settings.check = exact()));
+    tokio::time::sleep(MS).await;
+    let mut events = handle.subscribe();
+    let key = Name::from_static("a");
+    for (drains, worked_on) in [(false, true), (false, true), (true, true), (false, false), (false, false)] {
+        asks.says("a", Says::Passes(Duration::ZERO, Report::new().drain(drains).maintenance(worked_on)));
+        tokio::time::sleep(2000 * MS).await;
+    }
+    let up = FailoverEvent::EndpointUp { key: key.clone(), after: Some(6000 * MS) };
+    let began = FailoverEvent::MaintenanceBegan { key: key.clone() };
+    let draining = FailoverEvent::EndpointDraining { key: key.clone() };
+    assert_eq!(told(&mut events), [began, draining, FailoverEvent::MaintenanceEnded { key }, up]);
 }
 
 #[tokio::test(start_paused = true)]

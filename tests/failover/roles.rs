@@ -235,3 +235,26 @@ async fn replicas_that_are_still_starting_are_asked_no_more_than_two_for_a_call(
     assert_eq!(client.clone().oneshot(1).await.unwrap_err().inner(), Some(&Fault::NotPrimary));
     assert_eq!(a.calls() + b.calls(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_snapshot_shows_the_epochs_and_lags_that_were_said_last() {
+    let pool = nodes(["a", "b", "c"]);
+    let says = Says::default();
+    says.says("a", primary(7));
+    says.says("b", replica(300 * MS));
+    says.says("c", Report::new());
+    let (_client, handle) = client(&pool, &says, |_| ());
+    sleep(10 * MS).await;
+    let shows = || {
+        let snapshot = handle.snapshot();
+        let of = |key: &str| snapshot.endpoint(key).map(|of| (of.epoch, of.lag)).unwrap();
+        (snapshot.highest_epoch, ["a", "b", "c"].map(of))
+    };
+    let of_a = (Some(7), None);
+    assert_eq!(shows(), (Some(7), [of_a, (Some(1), Some(300 * MS)), (None, None)]));
+    says.says("b", replica(2000 * MS).epoch(9));
+    sleep(2500 * MS).await;
+    assert_eq!(shows(), (Some(9), [of_a, (Some(9), Some(2000 * MS)), (None, None)]));
+    handle.forget_epochs();
+    assert_eq!(shows().0, None);
+}

@@ -13,7 +13,8 @@ use std::{
 
 use steadfast::{
     Error, Rejected, RejectedKind,
-    failover::{Endpoint, Failover, FailoverBuilder, FailoverHandle},
+    failover::{Endpoint, Failover, FailoverBuilder, FailoverEvent, FailoverHandle},
+    telemetry::{Events, Received},
 };
 use tower::{Service, ServiceExt};
 
@@ -183,6 +184,15 @@ pub(crate) async fn load(client: &Client, calls: u32) -> Vec<Result<&'static str
         outcomes.push(call.await.unwrap());
     }
     outcomes
+}
+
+/// What was told since it was asked last.
+pub(crate) fn told(events: &mut Events<FailoverEvent>) -> Vec<FailoverEvent> {
+    let mut all = Vec::new();
+    while let Some(Received::Event(event)) = events.try_recv() {
+        all.push(event);
+    }
+    all
 }
 
 /// What was sent to them is not counted.

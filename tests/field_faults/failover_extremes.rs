@@ -126,7 +126,8 @@ async fn a_thousand_endpoints_of_any_weight_are_all_found_by_every_way_to_choose
 fn weights_that_are_none_are_refused_and_both_ends_are_not() {
     for weight in [0.0, -1.0, f64::NAN, f64::INFINITY, 1000.1] {
         let built = client(&[(Upstream::new(Mode::Succeed), weight, 0)]).build();
-        let expected = format!("`failover`: endpoint.weight is {weight:?}; allowed: over 0, at most 1,000");
+        let expected =
+            format!("`failover`: endpoint.weight of `endpoint 0` is {weight:?}; allowed: over 0, at most 1,000");
         assert_eq!(built.map(drop).unwrap_err().to_string(), expected);
     }
     for weight in [f64::MIN_POSITIVE, 1000.0] {

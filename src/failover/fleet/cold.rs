@@ -91,11 +91,17 @@ impl Fleet {
         ids
     }
 
-    /// It has been stopped.
-    pub(in crate::failover) fn stopped(&mut self, id: u32, now: Duration) {
-        if let Some(Cold::Asleep { until, .. }) = self.member_mut(id).map(|member| &mut member.cold) {
+    /// It has been stopped, or could not be.
+    pub(in crate::failover) fn stopped(&mut self, id: u32, result: Result<(), Name>, now: Duration) {
+        let Some(member) = self.member_mut(id) else { return };
+        if let Cold::Asleep { until, .. } = &mut member.cold {
             *until = now.min(*until);
         }
+        let key = member.meta.key.clone();
+        self.events.push(match result {
+            Ok(()) => FailoverEvent::Stopped { key },
+            Err(why) => FailoverEvent::StopFailed { key, why },
+        });
         self.settle(now);
     }
 

@@ -20,7 +20,7 @@ use self::{
     role::rules,
 };
 use super::{EndpointState, FailoverEvent, FailoverSettings, Meta, check::Checked, cold::ColdRules, roles::Roles};
-use crate::rng::Rng;
+use crate::{rng::Rng, telemetry::Name};
 
 /// See the module.
 #[derive(Debug)]
@@ -202,14 +202,23 @@ impl Fleet {
 
     // ## By hand
 
-    /// All calls go to it, as long as it is in.
-    pub(super) fn pin(&mut self, id: u32, now: Duration) {
-        self.pinned = Some(id);
-        if let Some(member) = self.member_mut(id).filter(|member| member.is_held()) {
+    /// All calls go to it, as long as it is in. If it is not, nothing changes, and this is how it is.
+    pub(super) fn pin(&mut self, id: u32, now: Duration) -> Result<(), EndpointState> {
+        let Some(member) = self.member_mut(id) else { return Ok(()) };
+        if !member.admissible() {
+            return Err(member.state(now));
+        }
+        if member.is_held() {
             member.held_until = None;
             member.damping.returned(now);
         }
+        self.pinned = Some(id);
         self.settle(now);
+        Ok(())
+    }
+
+    pub(super) fn pinned(&self) -> Option<&Name> {
+        self.member(self.pinned?).map(|member| &member.meta.key)
     }
 
     /// Nothing is by hand any more, and nothing in hold.

@@ -105,11 +105,19 @@ impl Fleet {
         self.of_roles(|roles| roles.report(id, report, asked, now));
         let member = self.member_mut(id).expect("it is there");
         member.weight = report.weight.filter(|weight| *weight > 0.0).map(|weight| weight.min(1000.0));
-        member.maintenance = report.maintenance;
-        let before = std::mem::replace(&mut member.wants_drain, report.drain);
-        if report.drain && !before {
-            let key = member.meta.key.clone();
-            self.events.push(FailoverEvent::EndpointDraining { key });
+        let drained = std::mem::replace(&mut member.wants_drain, report.drain);
+        let worked_on = std::mem::replace(&mut member.maintenance, report.maintenance);
+        if (drained, worked_on) == (report.drain, report.maintenance) {
+            return;
+        }
+        let key = member.meta.key.clone();
+        if report.drain && !drained {
+            self.events.push(FailoverEvent::EndpointDraining { key: key.clone() });
+        }
+        match (worked_on, report.maintenance) {
+            (false, true) => self.events.push(FailoverEvent::MaintenanceBegan { key }),
+            (true, false) => self.events.push(FailoverEvent::MaintenanceEnded { key }),
+            _ => {}
         }
     }
 

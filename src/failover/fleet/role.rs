@@ -79,7 +79,17 @@ impl Fleet {
         if roles.fit(id, Need::Primary, now) == Fit::Preferred {
             return Some(Role::Primary);
         }
-        roles.role(id)
+        roles.member(id)?.role
+    }
+
+    /// The epoch of an endpoint and how far it lags behind, as it said last.
+    pub(in crate::failover) fn said_of_data(&self, id: u32) -> (Option<u64>, Option<Duration>) {
+        let said = self.roles.as_ref().and_then(|roles| roles.member(id));
+        said.map_or((None, None), |said| (said.epoch, said.lag.map(|(lag, _)| lag)))
+    }
+
+    pub(in crate::failover) fn highest_epoch(&self) -> Option<u64> {
+        self.roles.as_ref()?.highest
     }
 }
 

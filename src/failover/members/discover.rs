@@ -11,6 +11,7 @@ use tower::discover::{Change as Discovery, Discover};
 
 use super::{Change, Membership};
 use crate::{
+    BoxError,
     backoff::{Backoff, Jitter},
     failover::Endpoint,
     telemetry::Name,
@@ -28,7 +29,8 @@ type AsItIs<S> = fn(Name, Endpoint<S>) -> Endpoint<S>;
 /// The endpoints that `discover` yields. Each is called what its key is in text, whatever it was called before.
 ///
 /// An error ends nothing: it is skipped, and the set stays. After eight in a row the stream is only asked again after a
-/// wait, from 10 ms up to 1 s. The end of the stream leaves the set as it is.
+/// wait, from 10 ms up to 1 s. The end of the stream leaves the set as it is. The first error in a row that no change follows
+/// at once is told by a [`MembersFailed`](crate::failover::FailoverEvent::MembersFailed), the next change by a `MembersRecovered`.
 pub fn discover<D, S>(discover: D) -> Discovered<D, AsItIs<S>>
 where
     D: Discover<Service = Endpoint<S>>,
@@ -44,16 +46,20 @@ where
     D::Key: fmt::Display,
     F: FnMut(Name, D::Service) -> Endpoint<S>,
 {
-    Discovered { discover: Some(Box::pin(discover)), endpoint, errors: 0, wait: None }
+    let (discover, name) = (Some(Box::pin(discover)), Name::from_static("discover"));
+    Discovered { name, discover, endpoint, errors: 0, failing: None, wait: None }
 }
 
 /// See [`discover`].
 pub struct Discovered<D, F> {
+    name: Name,
     /// `None` after its end, as streams may panic then.
     discover: Option<Pin<Box<D>>>,
     endpoint: F,
     /// In a row.
     errors: u32,
+    /// What the first of them said.
+    failing: Option<Name>,
     wait: Option<Pin<Box<time::Sleep>>>,
 }
 
@@ -70,6 +76,7 @@ impl<D, F, S> Membership<S> for Discovered<D, F>
 where
     D: Discover + Send + 'static,
     D::Key: fmt::Display,
+    D::Error: Into<BoxError>,
     F: FnMut(Name, D::Service) -> Endpoint<S> + Send + 'static,
 {
     fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Option<Change<S>>> {
@@ -84,13 +91,30 @@ where
             match discover.as_mut().poll_discover(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => self.discover = None,
-                Poll::Ready(Some(Err(_))) => self.failed(),
+                Poll::Ready(Some(Err(error))) => self.failed(error),
                 Poll::Ready(Some(Ok(change))) => {
-                    self.errors = 0;
+                    (self.errors, self.failing) = (0, None);
                     return Poll::Ready(Some(self.change(change)));
                 }
             }
         }
+    }
+
+    fn name(&self) -> Name {
+        self.name.clone()
+    }
+
+    fn failing(&self) -> Option<&Name> {
+        self.failing.as_ref()
+    }
+}
+
+impl<D, F> Discovered<D, F> {
+    /// What it is called in events. Default: `discover`.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.name = name.into();
+        self
     }
 }
 
@@ -111,7 +135,11 @@ impl<D: Discover<Key: fmt::Display>, F> Discovered<D, F> {
         }
     }
 
-    fn failed(&mut self) {
+    fn failed(&mut self, error: D::Error)
+    where
+        D::Error: Into<BoxError>,
+    {
+        self.failing.get_or_insert_with(|| error.into().to_string().into());
         self.errors = self.errors.saturating_add(1);
         if let Some(further) = self.errors.checked_sub(AT_ONCE)
             && further > 0

@@ -64,6 +64,9 @@ mod resolve;
 /// - Where one of the questions of a lookup is not answered (AAAA, or the addresses of one SRV target), what was
 ///   known of that one stays.
 ///
+/// All three are told by a [`MembersFailed`](crate::failover::FailoverEvent::MembersFailed) with the name that is looked up, when
+/// they begin, and by a `MembersRecovered` with the first full answer after that.
+///
 /// # SRV
 /// Priorities become tiers, the lowest value tier 0, without gaps. The weight is that of the endpoint, scaled down where one of
 /// its tier is over 1,000; 0 becomes 0.01, or 1 where the whole tier has none. Each address of a target has the target's
@@ -152,7 +155,7 @@ impl Dns {
     {
         self.resolver = Some(Arc::new(move |name| {
             let answer = resolver(name);
-            Box::pin(async move { answer.await.map_or(Outcome::Failed, Answer::outcome) })
+            Box::pin(async move { answer.await.map_or_else(failed, Answer::outcome) })
         }));
         self
     }
@@ -273,7 +276,7 @@ where
                     }
                     continue;
                 }
-                Some(Poll::Pending) => Outcome::Failed,
+                Some(Poll::Pending) => Outcome::Failed(self.ttl.too_late()),
                 None => {
                     self.ttl.ask(now);
                     self.asking = Some((self.resolver)(self.name.clone()));
@@ -286,6 +289,14 @@ where
                 return Poll::Ready(Some(Change::Set(set)));
             }
         }
+    }
+
+    fn name(&self) -> Name {
+        self.name.clone()
+    }
+
+    fn failing(&self) -> Option<&Name> {
+        self.ttl.failing()
     }
 
     fn look_again(&mut self) {
@@ -314,6 +325,10 @@ impl<S, F> DnsMembers<S, F> {
         }
         !elapsed
     }
+}
+
+fn failed(error: impl Into<BoxError>) -> Outcome {
+    Outcome::Failed(error.into().to_string().into())
 }
 
 /// The endpoints of a set, with services made for those that are new; those of others are forgotten.

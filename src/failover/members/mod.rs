@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Endpoint, Meta};
+use super::{Endpoint, FailoverEvent, Meta};
 use crate::telemetry::Name;
 
 #[cfg(feature = "discover")]
@@ -56,6 +56,17 @@ pub trait Membership<S>: Send + 'static {
     /// Calls to an endpoint fail to connect: what is known of the set may be out of date. At most called once in a
     /// second. Default: nothing.
     fn look_again(&mut self) {}
+
+    /// What the source is called in [events](super::FailoverEvent::MembersFailed). Asked once. Default: `members`.
+    fn name(&self) -> Name {
+        Name::from_static("members")
+    }
+
+    /// Why it does not know which endpoints there are, if it does not at present. Asked whenever it has been polled and there
+    /// was no change; the client tells when that begins, and when it is over. Default: it knows.
+    fn failing(&self) -> Option<&Name> {
+        None
+    }
 }
 
 /// Members with layers around their services.
@@ -64,17 +75,57 @@ struct Wrapped<S, F> {
     wrap: Arc<F>,
 }
 
-/// Sources, each with a number that it keeps; none of them is 0.
-pub(super) type Sources<S> = Vec<(u32, Box<dyn Membership<S>>)>;
+/// A source of a client.
+pub(super) struct Source<S> {
+    /// It keeps that; none is 0.
+    pub(super) number: u32,
+    pub(super) name: Name,
+    pub(super) members: Box<dyn Membership<S>>,
+    /// Whether it was told that it fails.
+    failing: bool,
+}
 
-pub(super) fn wrapped<S, T, F>(members: Sources<S>, wrap: &Arc<F>) -> Sources<T>
-where
-    F: Fn(&Meta, S) -> T + Send + Sync + 'static,
-    S: 'static,
-    T: 'static,
-{
-    let wrapped = |inner| -> Box<dyn Membership<T>> { Box::new(Wrapped { inner, wrap: Arc::clone(wrap) }) };
-    members.into_iter().map(|(source, inner)| (source, wrapped(inner))).collect()
+/// What a source has come to.
+pub(super) enum Polled<S> {
+    Change(Change<S>),
+    Event(FailoverEvent),
+    Ended,
+}
+
+impl<S> Source<S> {
+    pub(super) fn new(number: u32, members: impl Membership<S>) -> Self {
+        Self { number, name: members.name(), members: Box::new(members), failing: false }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled<S>>
+    where
+        S: 'static,
+    {
+        match self.members.poll_change(cx) {
+            Poll::Ready(Some(change)) => return Poll::Ready(Polled::Change(change)),
+            Poll::Ready(None) => return Poll::Ready(Polled::Ended),
+            Poll::Pending => {}
+        }
+        let source = || self.name.clone();
+        let event = match (self.failing, self.members.failing()) {
+            (false, Some(why)) => FailoverEvent::MembersFailed { source: source(), why: why.clone() },
+            (true, None) => FailoverEvent::MembersRecovered { source: source() },
+            _ => return Poll::Pending,
+        };
+        self.failing = !self.failing;
+        Poll::Ready(Polled::Event(event))
+    }
+
+    /// With layers around its services.
+    pub(super) fn wrapped<T, F>(self, wrap: &Arc<F>) -> Source<T>
+    where
+        F: Fn(&Meta, S) -> T + Send + Sync + 'static,
+        S: 'static,
+        T: 'static,
+    {
+        let Self { number, name, members, failing } = self;
+        Source { number, name, members: Box::new(Wrapped { inner: members, wrap: Arc::clone(wrap) }), failing }
+    }
 }
 
 impl<S, T, F> Membership<T> for Wrapped<S, F>
@@ -96,5 +147,9 @@ where
 
     fn look_again(&mut self) {
         self.inner.look_again();
+    }
+
+    fn failing(&self) -> Option<&Name> {
+        self.inner.failing()
     }
 }

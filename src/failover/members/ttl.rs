@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::backoff::{Backoff, Jitter};
+use crate::{
+    backoff::{Backoff, Jitter},
+    telemetry::Name,
+};
 
 /// Nobody asks more often than this because somebody wants it.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -53,8 +56,8 @@ pub(super) enum Outcome {
     Found { parts: Vec<Part>, ttl: Duration },
     /// There is no such name, or nothing under it: NXDOMAIN or an empty answer.
     Nothing,
-    /// Nobody knows: SERVFAIL, a timeout, no name server.
-    Failed,
+    /// Nobody knows: SERVFAIL, a timeout, no name server. With what was said.
+    Failed(Name),
 }
 
 /// An address, as the client is to use it.
@@ -76,6 +79,8 @@ pub(super) struct Ttl {
     set: Vec<Placed>,
     /// Lookups in a row that left something unanswered.
     failures: u32,
+    /// What was wrong with the last one, if it was one of those.
+    failing: Option<Name>,
     /// Since when every answer has been that there is nothing.
     nothing_since: Option<Duration>,
     /// When the last lookup ended.
@@ -94,6 +99,7 @@ impl Ttl {
             parts: Vec::new(),
             set: Vec::new(),
             failures: 0,
+            failing: None,
             nothing_since: None,
             ended: None,
             asking: false,
@@ -104,6 +110,16 @@ impl Ttl {
     /// When to ask; while somebody asks, when that has taken too long.
     pub(super) fn due(&self) -> Duration {
         self.due
+    }
+
+    /// Why what is known may be out of date, if the last lookup left something open, or said that there is nothing.
+    pub(super) fn failing(&self) -> Option<&Name> {
+        self.failing.as_ref()
+    }
+
+    /// What is to be said of a lookup that takes too long.
+    pub(super) fn too_late(&self) -> Name {
+        format!("no answer within {:?}", self.limits.timeout).into()
     }
 
     /// Somebody asks.
@@ -129,15 +145,16 @@ impl Ttl {
             Outcome::Found { parts, ttl } => {
                 let ttl = ttl.clamp(self.limits.floor, self.limits.ceiling);
                 self.nothing_since = None;
-                if parts.iter().any(|part| part.targets.is_none()) {
-                    ttl.min(self.failed(random))
-                } else {
-                    self.failures = 0;
-                    ttl
+                match unanswered(&parts) {
+                    Some(why) => ttl.min(self.failed(why, random)),
+                    None => {
+                        (self.failures, self.failing) = (0, None);
+                        ttl
+                    }
                 }
             }
             Outcome::Nothing => self.nothing(now, random),
-            Outcome::Failed => self.failed(random),
+            Outcome::Failed(why) => self.failed(why, random),
         };
         self.due = now.saturating_add(after);
         let set = placed(&self.parts);
@@ -159,7 +176,7 @@ impl Ttl {
             self.parts = all;
             return Outcome::Found { parts, ttl };
         }
-        if parts.iter().any(|part| part.targets.is_none()) { Outcome::Failed } else { Outcome::Nothing }
+        unanswered(&parts).map_or(Outcome::Nothing, Outcome::Failed)
     }
 
     fn before(&self, of: &str) -> Option<Vec<Target>> {
@@ -167,14 +184,14 @@ impl Ttl {
     }
 
     /// One more that left something open. Until when to wait.
-    fn failed(&mut self, random: f64) -> Duration {
-        self.failures = self.failures.saturating_add(1);
+    fn failed(&mut self, why: Name, random: f64) -> Duration {
+        (self.failures, self.failing) = (self.failures.saturating_add(1), Some(why));
         self.backoff.endless(self.failures, random)
     }
 
     /// One more that said that there is nothing: believed once it has been said for long enough, so it is asked then.
     fn nothing(&mut self, now: Duration, random: f64) -> Duration {
-        let wait = self.failed(random);
+        let wait = self.failed(Name::from_static("there is no such name, or nothing under it"), random);
         let since = *self.nothing_since.get_or_insert(now);
         let left = since.saturating_add(self.limits.keep).saturating_sub(now);
         if left.is_zero() {
@@ -182,6 +199,12 @@ impl Ttl {
         }
         if self.parts.is_empty() { wait } else { wait.min(left) }
     }
+}
+
+/// Which question was not answered, if one was not.
+fn unanswered(parts: &[Part]) -> Option<Name> {
+    let part = parts.iter().find(|part| part.targets.is_none())?;
+    Some(format!("no answer to {}", part.of).into())
 }
 
 /// Addresses with their tiers and weights, each once, in their order.

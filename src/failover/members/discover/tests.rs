@@ -62,6 +62,23 @@ async fn an_error_between_changes_is_skipped_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_fails_from_an_error_to_the_next_change() {
+    let (sender, receiver) = mpsc::unbounded::<Item>();
+    let mut members = discover_with(receiver, Endpoint::new).named("catalog");
+    assert_eq!(members.name(), "catalog");
+    let mut then = |items: &[Item]| {
+        items.iter().for_each(|item| sender.unbounded_send(item.clone()).unwrap());
+        while next(&mut members).is_some() {}
+        members.failing().map(Name::to_string)
+    };
+    assert_eq!(then(&[Ok(Discovery::Remove(1))]), None);
+    assert_eq!(then(&[Err("lost"), Err("still lost")]).as_deref(), Some("lost"));
+    assert_eq!(then(&[]).as_deref(), Some("lost"));
+    assert_eq!(then(&[Ok(Discovery::Remove(1))]), None);
+    assert_eq!(then(&[Err("lost"), Ok(Discovery::Remove(1))]), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_of_errors_is_not_polled_in_a_loop_and_lives() {
     let polls = Arc::new(AtomicU32::new(0));
     let errors = {

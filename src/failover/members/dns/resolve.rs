@@ -23,6 +23,7 @@ use super::{Asking, Asks};
 use crate::{
     failover::members::ttl::{Outcome, Part, Target},
     sync::Mutex,
+    telemetry::Name,
     time::{self, Sleep},
 };
 
@@ -72,7 +73,9 @@ pub(super) fn resolver(question: Question, servers: Servers) -> Asks {
             }
             let before = kept.lock().take();
             let resolver = before.or_else(|| Resolver::new(&servers));
-            let (Some(resolver), Ok(name)) = (resolver, Domain::from_str(&name)) else { return Outcome::Failed };
+            let (Some(resolver), Ok(name)) = (resolver, Domain::from_str(&name)) else {
+                return Outcome::Failed(Name::from_static("the settings of the system's resolver make no sense"));
+            };
             let names = resolver.names(&name);
             let outcome = match question {
                 Question::Addresses { port } => {
@@ -101,8 +104,8 @@ struct Resolver {
     search: Arc<[Domain]>,
 }
 
-/// The records that answer one question, or that there are none; `None` if nobody knows.
-type Records = Option<Vec<Record>>;
+/// The records that answer one question, or that there are none; if nobody knows, why.
+type Records = Result<Vec<Record>, Name>;
 
 impl Resolver {
     fn new(servers: &Servers) -> Option<Self> {
@@ -149,18 +152,19 @@ impl Resolver {
     /// what comes after it somebody else's.
     async fn addresses(&self, names: &[Domain], place: Place) -> Outcome {
         for name in names {
-            let found = |records: &Records| records.as_ref().is_some_and(|records| !records.is_empty());
+            let found = |records: &Records| records.as_ref().is_ok_and(|records| !records.is_empty());
             let (v4, v6) = both(self.records(name, RecordType::A), self.records(name, RecordType::AAAA), found).await;
-            let (v4, v6) = (v4.flatten(), v6.flatten());
+            let late = || Err(Name::from_static("it took too long"));
+            let (v4, v6) = (v4.unwrap_or_else(late), v6.unwrap_or_else(late));
             if found(&v4) || found(&v6) {
                 let ttl = [&v4, &v6].into_iter().flatten().filter_map(|records| ttl(records)).min().unwrap_or_default();
                 let parts = families(name, place)
                     .zip([v4, v6])
-                    .map(|(of, records)| Part { of, targets: records.map(|records| targets(&records, place)) });
+                    .map(|(of, records)| Part { of, targets: records.ok().map(|records| targets(&records, place)) });
                 return Outcome::Found { parts: parts.collect(), ttl };
             }
-            if v4.is_none() || v6.is_none() {
-                return Outcome::Failed;
+            if let Err(why) = v4.and(v6) {
+                return Outcome::Failed(why);
             }
         }
         Outcome::Nothing
@@ -169,7 +173,10 @@ impl Resolver {
     /// The services of the first name that has any, with the addresses of their targets.
     async fn services(&self, names: &[Domain]) -> Outcome {
         for name in names {
-            let Some(records) = self.records(name, RecordType::SRV).await else { return Outcome::Failed };
+            let records = match self.records(name, RecordType::SRV).await {
+                Ok(records) => records,
+                Err(why) => return Outcome::Failed(why),
+            };
             let Some(ttl) = ttl(&records) else { continue };
             let mut services: Vec<_> = records
                 .iter()
@@ -208,14 +215,17 @@ impl Resolver {
         let mut all = Vec::new();
         while let Some(looked_up) = lookups.join_next().await {
             // It cannot have been aborted, and nothing in it panics.
-            let Ok((host, place, outcome)) = looked_up else { return Outcome::Failed };
-            let unknown = matches!(outcome, Outcome::Failed);
+            let (host, place, outcome) = match looked_up {
+                Ok(looked_up) => looked_up,
+                Err(error) => return super::failed(error),
+            };
+            let unknown = matches!(outcome, Outcome::Failed(_));
             match outcome {
                 Outcome::Found { parts, ttl: of_host } => {
                     ttl = ttl.min(of_host);
                     all.extend(parts);
                 }
-                Outcome::Nothing | Outcome::Failed => {
+                Outcome::Nothing | Outcome::Failed(_) => {
                     all.extend(families(&host, place).map(|of| Part { of, targets: (!unknown).then(Vec::new) }))
                 }
             }
@@ -227,10 +237,10 @@ impl Resolver {
     async fn records(&self, name: &Domain, kind: RecordType) -> Records {
         match self.asks.lookup(name.clone(), kind).await {
             Ok(found) if found.answers().iter().any(|record| record.record_type() == kind) => {
-                Some(found.answers().to_vec())
+                Ok(found.answers().to_vec())
             }
-            Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Some(Vec::new()),
-            Err(_) => None,
+            Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Ok(Vec::new()),
+            Err(error) => Err(error.to_string().into()),
         }
     }
 }

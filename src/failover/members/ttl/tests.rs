@@ -37,6 +37,10 @@ fn addresses(set: Option<&[Placed]>) -> Option<Vec<SocketAddr>> {
 }
 
 /// Asks when it is due and is given this; returns when that was, and what is published.
+fn failed() -> Outcome {
+    Outcome::Failed(Name::from_static("SERVFAIL"))
+}
+
 fn next(ttl: &mut Ttl, outcome: Outcome) -> (Duration, Option<Vec<SocketAddr>>) {
     let now = ttl.due();
     ttl.ask(now);
@@ -64,10 +68,10 @@ fn publishes_what_has_changed_and_nothing_else() {
 fn failures_are_tried_again_after_waits_that_double_and_keep_the_set_for_ever() {
     let mut ttl = Ttl::new(LIMITS);
     next(&mut ttl, found(&[1], 60));
-    let mut last = next(&mut ttl, Outcome::Failed).0;
+    let mut last = next(&mut ttl, failed()).0;
     let mut waits = Vec::new();
     for _ in 0..2000 {
-        let (now, published) = next(&mut ttl, Outcome::Failed);
+        let (now, published) = next(&mut ttl, failed());
         assert_eq!(published, None);
         waits.push((now - last).as_secs_f64().round() as u64);
         last = now;
@@ -76,9 +80,27 @@ fn failures_are_tried_again_after_waits_that_double_and_keep_the_set_for_ever() 
     assert!(last > 13 * 3600 * SECOND);
     // And begins anew after a good one.
     let good = next(&mut ttl, found(&[1], 60)).0;
-    let failed = next(&mut ttl, Outcome::Failed).0;
+    let failed = next(&mut ttl, failed()).0;
     assert_eq!(failed, good + 60 * SECOND);
     assert!(ttl.due() < failed + 2 * SECOND);
+}
+
+#[test]
+fn it_fails_from_a_lookup_that_left_something_open_to_the_next_full_one() {
+    let mut ttl = Ttl::new(LIMITS);
+    let half = || Outcome::Found { parts: vec![part("A", &[1]), unanswered("AAAA db. 80")], ttl: SECOND };
+    for (outcome, failing) in [
+        (found(&[1], 5), None),
+        (half(), Some("no answer to AAAA db. 80")),
+        (Outcome::Found { parts: vec![unanswered("A db. 80")], ttl: SECOND }, Some("no answer to A db. 80")),
+        (failed(), Some("SERVFAIL")),
+        (Outcome::Nothing, Some("there is no such name, or nothing under it")),
+        (Outcome::Failed(ttl.too_late()), Some("no answer within 10s")),
+        (found(&[2], 5), None),
+    ] {
+        next(&mut ttl, outcome);
+        assert_eq!(ttl.failing().map(Name::as_str), failing);
+    }
 }
 
 #[test]
@@ -86,7 +108,7 @@ fn waits_after_failures_are_spread_and_never_over_the_longest() {
     let wait = |failures: u32, random: f64| {
         let mut ttl = Ttl::new(LIMITS);
         (0..failures).for_each(|_| {
-            ttl.answered(Duration::ZERO, Outcome::Failed, random);
+            ttl.answered(Duration::ZERO, failed(), random);
         });
         ttl.due().as_secs_f64()
     };
@@ -120,7 +142,7 @@ fn the_time_to_keep_begins_anew_with_a_good_answer_and_not_with_a_failure() {
     assert!(second > first + LIMITS.keep && published.is_none());
     loop {
         // What failed does not know.
-        let (now, published) = next(&mut ttl, Outcome::Failed);
+        let (now, published) = next(&mut ttl, failed());
         assert_eq!(published, None);
         if now > second + 2 * LIMITS.keep {
             break;
@@ -157,7 +179,7 @@ fn looks_again_at_once_and_not_twice_in_a_second() {
     assert_eq!(ttl.due(), 91 * SECOND);
     // A wait after failures is cut short too.
     (0..9).for_each(|_| {
-        ttl.answered(100 * SECOND, Outcome::Failed, 0.5);
+        ttl.answered(100 * SECOND, failed(), 0.5);
     });
     ttl.look_again(103 * SECOND);
     assert_eq!(ttl.due(), 103 * SECOND);
@@ -249,7 +271,7 @@ proptest! {
                 }
                 Step::Found(hosts, ttl) => found(&hosts, ttl),
                 Step::Nothing => Outcome::Nothing,
-                Step::Failed => Outcome::Failed,
+                Step::Failed => failed(),
             };
             now = now.max(ttl.due());
             ttl.ask(now);
@@ -261,7 +283,7 @@ proptest! {
                     set = placed(parts).iter().map(|placed| placed.address).collect();
                     nothing_since = None;
                 }
-                Outcome::Failed => {}
+                Outcome::Failed(_) => {}
                 _ => {
                     if now >= *nothing_since.get_or_insert(now) + LIMITS.keep {
                         set.clear();
