@@ -108,6 +108,18 @@
 //! In [`FailoverSettings`], each with its unit and range; all can be changed through the [handle](FailoverHandle::change), which
 //! also drains, switches by hand, tells events, and shows of each endpoint why it is in or out.
 //!
+//! # What is seen of it
+//! | question | answered by |
+//! |---|---|
+//! | why does an endpoint get no calls? | [`EndpointSnapshot::state`] and the text of [`NoEndpoint`](crate::RejectedKind::NoEndpoint); it is out since its `EndpointDown`, `EndpointEjected`, `EndpointDraining`, `MaintenanceBegan` or `Fenced` |
+//! | where do calls go, and was that by hand? | [`Snapshot::tier`], [`Snapshot::switched_to`] |
+//! | which is the primary, and how far behind are the others? | [`Snapshot::primary`], [`Snapshot::highest_epoch`]; `role`, `epoch` and `lag` of each |
+//! | was this write carried out? | ask the endpoint that [`Rejected::sent_to`](crate::Rejected::sent_to) names |
+//! | what fails where nobody calls? | `MakeFailed`, `ActivationFailed`, `StopFailed`, `MembersFailed` until `MembersRecovered`, `MembersEnded`, each with the reason; [`EndpointSnapshot::make_failures`] |
+//!
+//! A source of members tells that it fails when that begins, and not with each try; the set that is known holds meanwhile.
+//! [`switch_to`](FailoverHandle::switch_to) an endpoint that is out is a [`SwitchError`] that says why, and changes nothing.
+//!
 //! # Dropping
 //! A call that is dropped gives back what it held. It is a failure of the endpoint if it had taken three times as long as calls
 //! take, or twice as long and its deadline is over (where it is not known what calls take: if its deadline is over); else it

@@ -170,7 +170,7 @@ async fn a_source_that_ends_is_told_and_one_that_panics_with_what_it_did() {
     let mut events = handle.subscribe();
     drop(sender);
     soon().await;
-    assert_eq!(told(&mut events), [ended.clone()]);
+    assert_eq!(told(&mut events), std::slice::from_ref(&ended));
     let (_client, handle) = Failover::builder().members(Wild(true)).classify(Meaning).build().unwrap();
     let mut events = handle.subscribe();
     soon().await;

@@ -28,9 +28,10 @@ type AsItIs<S> = fn(Name, Endpoint<S>) -> Endpoint<S>;
 
 /// The endpoints that `discover` yields. Each is called what its key is in text, whatever it was called before.
 ///
-/// An error ends nothing: it is skipped, and the set stays. After eight in a row the stream is only asked again after a
-/// wait, from 10 ms up to 1 s. The end of the stream leaves the set as it is. The first error in a row that no change follows
-/// at once is told by a [`MembersFailed`](crate::failover::FailoverEvent::MembersFailed), the next change by a `MembersRecovered`.
+/// An error (one that can be boxed) ends nothing: it is skipped, and the set stays. After eight in a row the stream is only
+/// asked again after a wait, from 10 ms up to 1 s. The end of the stream leaves the set as it is. An error that no change
+/// follows at once is told by a [`MembersFailed`](crate::failover::FailoverEvent::MembersFailed), the next change by a
+/// `MembersRecovered`.
 pub fn discover<D, S>(discover: D) -> Discovered<D, AsItIs<S>>
 where
     D: Discover<Service = Endpoint<S>>,
