@@ -122,7 +122,10 @@ impl Roles {
     /// Its probe, sent at `asked`, says this. What the report leaves out stays as it was, and grows old.
     pub(super) fn report(&mut self, id: u32, report: Report, asked: Duration, now: Duration) -> Vec<RoleEvent> {
         self.highest = self.highest.max(report.epoch);
-        self.reporting |= report.role.is_some();
+        if report.role.is_some() && !std::mem::replace(&mut self.reporting, true) && self.searching(now) {
+            // It was asked before the search began, as others may have been, and rounds are worth while from here on.
+            self.searching.want(false, now);
+        }
         let Some(member) = self.member_mut(id) else { return self.look(now) };
         // Overtaken by a later one.
         let late = asked < member.asked;

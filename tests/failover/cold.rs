@@ -347,3 +347,21 @@ async fn it_is_not_started_while_it_is_still_being_stopped() {
     load(&client, 2500).await;
     assert_eq!((starts.log(), call(&client).await), (vec!["first", "after the stop"], Ok("dr")));
 }
+
+#[test]
+fn a_start_that_is_lost_with_its_runtime_is_begun_anew_where_the_client_is_used() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let [a, dr] = nodes(["a", "dr"]);
+    let starts = Starts::default();
+    let cold = Endpoint::cold("dr", starts.start(&dr, 3 * SECOND)).tier(1);
+    let first = runtime();
+    let (client, handle) = first.block_on(async { build(over(std::slice::from_ref(&a)).endpoint(cold)) });
+    a.does(Does::Refuses);
+    first.block_on(async { load(&client, 200).await });
+    assert_eq!((starts.begun.load(Relaxed), state(&handle, "dr")), (1, EndpointState::Starting));
+    drop(first);
+    runtime().block_on(async {
+        load(&client, 1000).await;
+        assert_eq!((starts.begun.load(Relaxed), call(&client).await), (2, Ok("dr")));
+    });
+}

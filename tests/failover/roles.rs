@@ -181,6 +181,28 @@ async fn with_two_primaries_the_first_stays_or_writes_are_refused() {
     }
 }
 
+/// A call that looked on and on would do so in one poll, and nothing else on its thread could tell: hence one of its own.
+#[test]
+fn a_read_that_finds_two_primaries_none_of_which_is_used_and_no_replica_ends() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let all = nodes(["a", "b"]);
+            let says = Says::default();
+            ["a", "b"].into_iter().for_each(|key| says.says(key, primary(1)));
+            let (client, handle) = client(&all, &says, |settings| settings.refuse_writes_on_split_brain = true);
+            sleep(100 * MS).await;
+            assert!(handle.snapshot().split_brain);
+            let since = Instant::now();
+            let error = ask(&client, 3).await.unwrap_err();
+            tell.send((error.rejected().unwrap().kind(), since.elapsed())).unwrap();
+        })
+    });
+    let (kind, took) = told.recv_timeout(Duration::from_secs(30)).expect("an end");
+    assert_eq!((kind, took), (RejectedKind::NoEndpoint, 1000 * MS));
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_probes_the_primary_is_whoever_takes_writes() {
     let all = nodes(["a", "b", "c"]);

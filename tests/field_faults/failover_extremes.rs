@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use steadfast::{
     backoff::{Backoff, Jitter},
     failover::{
@@ -81,7 +82,7 @@ async fn a_failover_client_of_extreme_settings_goes_through_all_states_without_a
                 handle.snapshot();
             }
         }
-        handle.drain("endpoint 0").await.unwrap();
+        handle.drain("endpoint 0").now_or_never().expect("no call is left").unwrap();
         // It may be out.
         let switched = handle.switch_to("endpoint 2");
         assert!(matches!(switched, Ok(()) | Err(SwitchError::Out { .. })), "{switched:?}");
@@ -119,9 +120,16 @@ async fn a_thousand_endpoints_of_any_weight_are_all_found_by_every_way_to_choose
         for _ in 0..200 {
             let _ = client.clone().oneshot(()).await;
         }
-        let snapshot = handle.snapshot();
-        assert_eq!(snapshot.endpoints.len(), 1000);
-        assert_eq!(snapshot.endpoints.iter().map(|endpoint| endpoint.in_flight).sum::<u32>(), 0, "{balance:?}");
+        assert_eq!(handle.snapshot().endpoints.len(), 1000);
+        let in_flight = || handle.snapshot().endpoints.iter().map(|endpoint| endpoint.in_flight).sum::<u32>();
+        assert_eq!(in_flight(), 0, "{balance:?}");
+        // Nor is one counted that is given up.
+        upstreams.iter().for_each(|(upstream, ..)| upstream.set(Mode::Hang));
+        let mut calls = Box::pin(futures::future::join_all((0..50).map(|_| client.clone().oneshot(()))));
+        assert!(futures::poll!(&mut calls).is_pending());
+        assert_eq!(in_flight(), 50, "{balance:?}");
+        drop(calls);
+        assert_eq!(in_flight(), 0, "{balance:?}");
     }
 }
 

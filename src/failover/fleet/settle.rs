@@ -44,9 +44,11 @@ impl Fleet {
         let Some(roles) = &mut self.roles else { return };
         let search = roles.search(now);
         if let Some(search) = search {
-            for member in self.members.iter_mut().filter(|member| member.checked.is_probed() && !member.is_asked()) {
+            for member in self.members.iter_mut().filter(|member| member.checked.is_probed()) {
                 member.checked.fast_until(search.fast_until);
-                member.asked_next = member.asked_next.min(now);
+                if !member.is_asked() {
+                    member.asked_next = member.asked_next.min(now);
+                }
             }
         }
         self.of_roles(|roles| roles.look(now));

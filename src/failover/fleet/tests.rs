@@ -223,3 +223,27 @@ fn while_a_probe_is_under_way_something_may_come_of_it() {
     fleet.probed(1, Err(Name::from_static("no")), 400 * MS);
     assert!(fleet.plan(400 * MS).next.unwrap() > 800 * MS);
 }
+
+#[test]
+fn one_that_is_asked_when_a_search_begins_is_asked_fast_after_that() {
+    let mut fleet = build(&[0, 0], true, |_| Checked::new(true), |settings| settings.check.jitter = 0.0);
+    assert_eq!(fleet.due_probe(Duration::ZERO), [1, 2]);
+    (1..=2).for_each(|id| fleet.probed(id, Ok(Report::new()), MS));
+    assert_eq!(fleet.due_probe(2001 * MS), [1, 2]);
+    fleet.probed(1, Ok(Report::new()), 2001 * MS);
+    fleet.missed(2010 * MS);
+    assert_eq!(fleet.due_probe(2010 * MS), [1], "the other one is asked");
+    (1..=2).for_each(|id| fleet.probed(id, Ok(Report::new()), 2020 * MS));
+    assert_eq!(fleet.next_probe(), Some(2520 * MS));
+    assert_eq!(fleet.due_probe(2520 * MS), [1, 2]);
+}
+
+#[test]
+fn an_ejection_may_be_longer_than_there_is_time() {
+    let mut fleet = fleet(&[0, 0], |_| ());
+    fleet.eject_for(1, Cause::Trial, Duration::MAX, SEC);
+    let member = fleet.member(1).unwrap();
+    assert_eq!(member.state(SEC), EndpointState::Ejected { cause: Cause::Trial, wait: Duration::MAX - SEC });
+    fleet.advance(Duration::MAX - SEC);
+    assert!(fleet.trials(Duration::MAX - SEC).is_empty());
+}

@@ -112,6 +112,8 @@ async fn who_waits_is_woken_and_the_stream_is_dropped_with_the_client() {
     });
     tokio::task::yield_now().await;
     sender.unbounded_send(Ok(Discovery::Insert(1, "one"))).unwrap();
+    tokio::task::yield_now().await;
+    assert!(waits.is_finished(), "it was not woken");
     assert!(waits.await.unwrap());
     assert!(sender.is_closed());
 }

@@ -69,6 +69,8 @@ async fn who_waits_is_woken() {
     let waits = tokio::spawn(async move { poll_fn(|cx| members.poll_change(cx)).await.is_some() });
     tokio::task::yield_now().await;
     sender.send(vec!["b"]).unwrap();
+    tokio::task::yield_now().await;
+    assert!(waits.is_finished(), "it was not woken");
     assert!(waits.await.unwrap());
 }
 
