@@ -19,11 +19,12 @@ Examples, after `cargo run --release --features storm --example storm --`:
   compare naive steadfast                  both, scenario by scenario
   tune retry.max_attempts=1..6 circuit_breaker.failure_rate=0.1..0.9
 
-A stack is `none`, `naive`, `steadfast`, `failover`, `server`, `shed`, or a TOML file: a name, `[[layers]]` of each client and `[[server]]`
-layers of each backend (bulkhead, shed, timeout, rate_limit), from outside in.
+A stack is `none`, `naive`, `steadfast`, `failover`, `server`, `shed`, or a TOML file: a name, `[[layers]]` of each client,
+`[failover]` between them and the backends, and `[[server]]` layers of each backend (bulkhead, shed, timeout, rate_limit),
+from outside in.
 A scenario is one of `Scenario::listed`, or a TOML file.
 A knob is a path into the scenario (world.load.rate, world.backends.*.workers, world.deadline, faults.0.factor, until)
-or into the stack (retry.max_attempts, timeout.1.total, server.bulkhead.max_waiting): by the kind or name of the layer.
+or into the stack (retry.max_attempts, timeout.1.total, failover.penalty, server.bulkhead.max_waiting): by the kind or name of the layer.
 KNOB=1..3 is of whole numbers, KNOB=1.0..3.0 is not, and KNOB=10ms..2s is of durations; `:7` is for seven steps, `:log` for
 steps of equal factors.
 

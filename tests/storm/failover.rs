@@ -141,7 +141,8 @@ fn a_standby_that_is_promoted_is_found_at_once() {
     for seed in 0..3 {
         let report = stack(false, DEFAULT).run(&failover, seed).unwrap();
         let (goodput, recovery) = (report.goodput, report.recovery.unwrap());
-        assert!(goodput >= 96.5 && recovery <= 3 * SECOND / 2, "{goodput:.2}, {recovery:?}");
+        // An ejected one is found 0.7 s later.
+        assert!(goodput >= 96.5 && recovery <= SECOND / 2, "{goodput:.2}, {recovery:?}");
     }
     assert!(mean(&stack(false, DEFAULT), "failover", |run| run.goodput) >= 97.0);
 }

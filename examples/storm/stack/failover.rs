@@ -1,8 +1,11 @@
-//! The failover client: over the backends one by one, below all layers.
+//! The failover client: over the backends one by one, below all layers. Without what backends of a storm do not have: zones,
+//! roles, probes, cold standbys.
+
+use std::time::Duration;
 
 use steadfast::{
     Error,
-    failover::{self, Balance, Endpoint, FailoverSettings},
+    failover::{self, Balance, Endpoint, Failback, FailoverSettings},
     retry::{BudgetMode, CloneRequest, only_unsent_unless},
     storm::{Failure, Request, StormClassify},
 };
@@ -24,6 +27,19 @@ pub(super) struct Failover {
     /// The retry above spends of the same budget.
     shared: bool,
     seed: Option<u64>,
+    /// So many of the backends, the last ones, are a second tier.
+    standbys: u32,
+}
+
+impl Setting for Failback {
+    fn read(field: Field<'_>) -> Result<Self, Problem> {
+        match field.value() {
+            Value::Text(text) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+                Duration::read(field).map(Self::After)
+            }
+            _ => field.word(&[("immediate", Self::Immediate), ("manual", Self::Manual), ("sticky", Self::Sticky)]),
+        }
+    }
 }
 
 impl Setting for Balance {
@@ -66,9 +82,10 @@ impl Failover {
         let fields = Fields::new("failover".into(), *line, entries);
         let mut settings = FailoverSettings::default();
         set!(settings, fields: balance slow_start consecutive_failures connect_failures ejection max_ejected
-            all_out_failures all_out max_hold max_endpoints_per_call trial_timeout penalty);
+            all_out_failures all_out max_hold max_endpoints_per_call acquire_timeout trial_timeout penalty failback);
         let replay = fields.get("replay")?.unwrap_or(Replays::All);
         let seed = fields.get("seed")?;
+        let standbys = fields.get::<u32>("standbys")?.unwrap_or(0);
         let pays = fields.get::<Option<Pays>>("budget")?.unwrap_or(Some(Pays::Retry));
         fields.finish()?;
         let checked = failover::Failover::builder().settings(settings.clone()).endpoint(Endpoint::new("any", ()));
@@ -83,14 +100,16 @@ impl Failover {
             (Some(Pays::Own(bucket)), _) => (Some(bucket), false),
             (None, _) => (None, false),
         };
-        Ok(Self { settings, replay, budget, shared, seed })
+        Ok(Self { settings, replay, budget, shared, seed, standbys })
     }
 
     /// The endpoints of a client, as one service.
     pub(super) fn client(&self, client: &Client) -> Between {
-        let endpoint = |(number, endpoint)| Endpoint::new(format!("backend {number}"), endpoint);
-        let endpoints =
-            client.upstream.endpoints().into_iter().map(|one| one.map_err(Error::Inner as fn(Failure) -> _));
+        let endpoints = client.upstream.endpoints();
+        let first = endpoints.len().saturating_sub(self.standbys as usize);
+        let endpoint =
+            |(number, endpoint)| Endpoint::new(format!("backend {number}"), endpoint).tier(u32::from(number >= first));
+        let endpoints = endpoints.into_iter().map(|one| one.map_err(Error::Inner as fn(Failure) -> _));
         let budget = self.budget.map(Bucket::full);
         if self.shared {
             client.budget.set(budget.clone());

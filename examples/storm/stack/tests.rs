@@ -178,8 +178,11 @@ all_out_failures = 8
 all_out = "100ms"
 max_hold = "0s"
 max_endpoints_per_call = 3
+acquire_timeout = "500ms"
 trial_timeout = "5s"
 penalty = "1s"
+failback = "2s"
+standbys = 2
 replay = "idempotent"
 budget = "retry"
 seed = 1
@@ -208,6 +211,22 @@ fn mistakes_in_a_failover_client_are_named_alike() {
         refused("name = \"a\"\n[failover]\nbalance = \"rendezvous\""),
         "my.toml, line 3: `failover.balance`: is \"rendezvous\"; it must be \"peak_ewma\" or \"least_requests\" or \"round_robin\""
     );
+    assert_eq!(
+        refused("name = \"a\"\n[failover]\nfailback = \"never\""),
+        "my.toml, line 3: `failover.failback`: is \"never\"; it must be \"immediate\" or \"manual\" or \"sticky\""
+    );
+}
+
+#[test]
+fn standbys_are_not_called_while_the_others_are_well() {
+    let goodput = |standbys: u32| {
+        let text = format!("name = \"a\"\n[failover]\nseed = 1\nstandbys = {standbys}");
+        let scenario = steadfast::storm::Scenario::named("steady").unwrap();
+        Plan::parse(&text, "a").unwrap().candidate().unwrap().run(&scenario, 1).unwrap().goodput
+    };
+    let [none, most] = [0, 4].map(goodput);
+    // One of five cannot take it all.
+    assert!(none > 99.0 && most < 60.0, "{none:.1} and {most:.1}");
 }
 
 /// A stack without layers of the client, and these of the server, in the default world.
