@@ -146,6 +146,10 @@ impl<Req> Call<Req> {
             // All of those that look for it are told as soon as it is found.
             next = Some(now);
         }
+        if self.need != Need::Any {
+            // What it needs to know of roles is known from probes.
+            next = next.into_iter().chain(shared.next_answer(now)).min();
+        }
         match self.hold(shared, next, due, now) {
             Some(until) => Choice::Hold { until },
             None => self.nowhere(shared, RejectedKind::NoEndpoint, next),

@@ -9,7 +9,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Endpoint, Meta, check::Checked, fleet::Fleet, members::Change, outlier, view::Slot};
+use super::{
+    Endpoint, Meta,
+    check::Checked,
+    fleet::{Fleet, Plan},
+    members::Change,
+    outlier,
+    view::Slot,
+};
 use crate::{sync::Mutex, telemetry::Name};
 
 /// Numbers of endpoints, over all clients: a call may pass several of them. 0 is none.
@@ -28,6 +35,10 @@ pub(super) struct Control<S> {
     sources: BTreeMap<u32, Vec<u32>>,
     /// Sources that have said nothing yet.
     awaited: Vec<u32>,
+    /// What calls see.
+    pub(super) shown: Plan,
+    /// Somebody who waits for an endpoint to be free of calls is to look again.
+    pub(super) tells: bool,
     /// What is not needed any more. Not dropped here: what services do then is theirs, and this is locked.
     pub(super) gone: Gone<S>,
 }
@@ -47,7 +58,8 @@ impl<S> Control<S> {
     /// `awaited` are the sources that there are.
     pub(super) fn new(fleet: Fleet, awaited: Vec<u32>) -> Mutex<Self> {
         let (slots, judged, sources) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Mutex::new(Self { fleet, slots, judged, sources, awaited, gone: Gone::default() })
+        let (shown, gone) = (Plan::default(), Gone::default());
+        Mutex::new(Self { fleet, slots, judged, sources, awaited, shown, tells: false, gone })
     }
 
     /// Whether there may be endpoints that nobody has told of yet.
@@ -165,7 +177,8 @@ impl<S> Control<S> {
     }
 
     /// Lets calls know whether the endpoint is to get any.
-    fn note_going(&self, id: u32) {
+    fn note_going(&mut self, id: u32) {
+        self.tells = true;
         if let Some(slot) = self.slot(id) {
             slot.gate.set(self.fleet.is_going(id));
         }
@@ -173,6 +186,7 @@ impl<S> Control<S> {
 
     /// Those that have left, and whose calls have ended, are forgotten.
     pub(super) fn reap(&mut self, now: Duration) {
+        self.tells = true;
         let gone = |id: &u32| self.slot(*id).is_some_and(|slot| slot.load.in_flight() == 0);
         let leaving = self.fleet.metas().filter(|(.., leaving)| *leaving).map(|(id, ..)| id);
         let gone: Vec<u32> = leaving.filter(gone).collect();

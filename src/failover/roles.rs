@@ -5,13 +5,12 @@
 
 use std::time::Duration;
 
-pub(super) use self::search::Search;
 use self::search::Searching;
-use super::{
-    need::Need,
-    probe::{Report, Role},
-};
+pub(super) use self::{fit::Fit, search::Search};
+use super::probe::{Report, Role};
 
+mod again;
+mod fit;
 mod search;
 
 /// Refusals that are further apart are not in a row.
@@ -59,18 +58,10 @@ pub(super) enum Primary {
     Split,
 }
 
-/// How well an endpoint's role does for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fit {
-    No,
-    /// If none is preferred.
-    Possible,
-    Preferred,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Roles {
     pub(super) rules: Rules,
+    /// In the order of their numbers.
     members: Vec<Member>,
     /// Whether any report has ever named a role.
     reporting: bool,
@@ -116,7 +107,8 @@ impl Roles {
 
     /// There is one more. What is said of others says nothing.
     pub(super) fn insert(&mut self, id: u32) {
-        self.members.push(Member { id, ..Member::default() });
+        let at = self.members.partition_point(|member| member.id < id);
+        self.members.insert(at, Member { id, ..Member::default() });
     }
 
     /// Its probe, sent at `asked`, says this. What the report leaves out stays as it was, and grows old.
@@ -236,51 +228,8 @@ impl Roles {
         self.chosen(now).map_or(Primary::Unknown, Primary::Known)
     }
 
-    /// Whether a call that needs the primary may go there.
-    pub(super) fn may_be_primary(&self, id: u32, now: Duration) -> bool {
-        if self.reporting {
-            return self.primary(now) == Primary::Known(id);
-        }
-        self.member(id).is_some_and(|member| now >= member.refused_until(member.refusals))
-    }
-
-    /// Whether it is a replica, and if it matters, has lagged behind by at most so much when it was asked. Without any
-    /// reports: whether it may be one.
-    pub(super) fn may_read(&self, id: u32, max_lag: Option<Duration>, now: Duration) -> bool {
-        if !self.reporting {
-            return max_lag.is_none() && self.served_by != Some(id);
-        }
-        let Some(member) = self.member(id) else { return false };
-        let replica = member.role == Some(Role::Replica) && self.fresh(member.asked, now);
-        let near = max_lag.is_none_or(|max_lag| {
-            // One that follows an older primary does not know how far it is behind.
-            let follows = member.epoch.is_none() || member.epoch == self.highest;
-            follows && member.lag.is_some_and(|(lag, asked)| lag <= max_lag && self.fresh(asked, now))
-        });
-        replica && near
-    }
-
-    /// How far a replica lags behind that can be read from, if that is known.
-    pub(super) fn lag(&self, id: u32, now: Duration) -> Option<Duration> {
-        let (lag, _) = self.member(id)?.lag?;
-        self.may_read(id, Some(lag), now).then_some(lag)
-    }
-
     pub(super) fn is_split(&self) -> bool {
         self.split
-    }
-
-    pub(super) fn fit(&self, id: u32, need: Need, now: Duration) -> Fit {
-        let preferred = |fits: bool, or: Fit| if fits { Fit::Preferred } else { or };
-        let possible = |fits: bool| if fits { Fit::Possible } else { Fit::No };
-        match need {
-            Need::Any => Fit::Preferred,
-            Need::Primary => preferred(self.primary(now) == Primary::Known(id), possible(self.may_be_primary(id, now))),
-            Need::Replica => preferred(self.may_read(id, None, now), Fit::No),
-            Need::ReplicaPreferred { max_lag } => {
-                preferred(self.may_read(id, Some(max_lag), now), possible(self.may_be_primary(id, now)))
-            }
-        }
     }
 
     /// A round of the search is due: all endpoints are to be probed at once. Each round is given out once, to whoever asks
@@ -334,19 +283,20 @@ impl Roles {
     }
 
     fn claims(&self, id: u32, now: Duration) -> bool {
-        self.claimants(now).any(|claimant| claimant == id)
+        self.member(id).is_some_and(|member| self.believed(member, now))
     }
 
-    /// Those that are believed to be the primary. Their epochs are equal: one that gives none where others do could be
-    /// of any, and is not believed.
+    /// Those that are believed to be the primary.
     fn claimants(&self, now: Duration) -> impl Iterator<Item = u32> + '_ {
-        let believed = move |member: &&Member| {
-            member.role == Some(Role::Primary)
-                && self.fresh(member.asked, now)
-                && member.epoch == self.highest
-                && now >= member.refused_until(self.counted(member))
-        };
-        self.members.iter().filter(believed).map(|member| member.id)
+        self.members.iter().filter(move |member| self.believed(member, now)).map(|member| member.id)
+    }
+
+    /// The epochs of all that are believed are equal: one that gives none where others do could be of any.
+    fn believed(&self, member: &Member, now: Duration) -> bool {
+        member.role == Some(Role::Primary)
+            && self.fresh(member.asked, now)
+            && member.epoch == self.highest
+            && now >= member.refused_until(self.counted(member))
     }
 
     fn fresh(&self, asked: Duration, now: Duration) -> bool {
@@ -364,11 +314,11 @@ impl Roles {
 
     /// With what it has said last.
     pub(super) fn member(&self, id: u32) -> Option<&Member> {
-        self.members.iter().find(|member| member.id == id)
+        self.members.binary_search_by_key(&id, |member| member.id).ok().map(|at| &self.members[at])
     }
 
     fn member_mut(&mut self, id: u32) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.id == id)
+        self.members.binary_search_by_key(&id, |member| member.id).ok().map(|at| &mut self.members[at])
     }
 }
 

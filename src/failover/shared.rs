@@ -1,5 +1,7 @@
 //! What all services and handles of one client share: the fleet under a lock, and the view that calls read without one.
 
+mod errands;
+
 use std::{
     fmt,
     sync::{
@@ -13,14 +15,11 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 
 use super::{
-    Endpoint, EndpointSnapshot, FailoverEvent, FailoverSettings, Meta, Snapshot,
-    check::Checked,
+    Endpoint, EndpointSnapshot, FailoverEvent, FailoverSettings, Snapshot,
     control::{Control, GIVEN},
     endpoint::Source,
-    fleet::Fleet,
+    fleet::{Fleet, Plan},
     load::Load,
-    members::Change,
-    probe::Report,
     task::{Desk, Parts, Seat},
     view::{Slot, View},
 };
@@ -137,101 +136,9 @@ impl<S> Shared<S> {
         self.control.lock().slot(id).cloned()
     }
 
-    /// The endpoints that are to be probed now.
-    pub(super) fn to_probe(&self) -> Vec<(u32, Meta)> {
-        let now = self.clock.now();
-        let mut control = self.control.lock();
-        let ids = control.fleet.due_probe(now);
-        let metas = control.fleet.metas().filter(|(id, ..)| ids.contains(id));
-        metas.map(|(id, meta, _)| (id, meta.clone())).collect()
-    }
-
-    /// When the task has something to do. Who is silent is not judged before `silence_from`.
-    pub(super) fn next_of_task(&self, silence_from: Duration) -> Option<Duration> {
-        let control = self.control.lock();
-        let silence = control.fleet.next_silence().map(|next| next.max(silence_from));
-        [control.fleet.task_due(), silence, self.view.load().due].into_iter().flatten().min()
-    }
-
-    /// A task begins, after another one perhaps: the probes of that are lost.
-    pub(super) fn task_begins(&self) {
-        self.act(|control, now| control.fleet.ask_anew(now));
-    }
-
-    /// All reports have been read that came before `heard`.
-    pub(super) fn judge_silence(&self, heard: Duration) {
-        if self.control.lock().fleet.next_silence().is_some_and(|next| next <= heard) {
-            self.act(|control, now| control.fleet.judge_silence(heard, now));
-        }
-    }
-
-    pub(super) fn probed(&self, id: u32, result: Result<Report, Name>) {
-        self.act(|control, now| control.fleet.probed(id, result, now));
-    }
-
-    /// A probe has come to nothing that says anything of the endpoint.
-    pub(super) fn probe_lost(&self, id: u32) {
-        self.act(|control, now| control.fleet.probe_lost(id, now));
-    }
-
-    pub(super) fn reported(&self, key: &str, report: Report) {
-        self.act(|control, now| {
-            if let Some(id) = control.fleet.id_of(key) {
-                control.fleet.reported(id, report, now);
-            }
-        });
-    }
-
-    /// A cold standby that is to be started.
-    pub(super) fn to_start(&self) -> Option<u32> {
-        if self.cold_is_due() { self.act(|control, now| control.fleet.due_start(now)) } else { None }
-    }
-
-    /// Those that are to be stopped.
-    pub(super) fn to_stop(&self) -> Vec<u32> {
-        if self.cold_is_due() { self.act(|control, now| control.fleet.due_stop(now)) } else { Vec::new() }
-    }
-
-    fn cold_is_due(&self) -> bool {
-        let now = self.clock.now();
-        self.control.lock().fleet.cold_due().any(|due| now >= due)
-    }
-
-    /// A cold standby has been stopped, or could not be.
-    pub(super) fn stopped(&self, id: u32, result: Result<(), Name>) {
-        self.act(|control, now| control.fleet.stopped(id, result, now));
-    }
-
-    /// A cold standby runs, or could not be started.
-    pub(super) fn started(&self, id: u32, result: Result<S, Name>, checked: impl FnOnce(Duration) -> Checked) {
-        let Some(slot) = self.slot(id) else { return };
-        let result = result.map(|service| slot.made.store(Some(Arc::new(service))));
-        self.act(|control, now| control.fleet.started(id, result.map(|()| checked(now)), now));
-    }
-
-    /// A service has been made, or could not be.
-    pub(super) fn made(&self, id: u32, result: Result<S, Name>) {
-        if let Some(slot) = self.slot(id) {
-            match result {
-                Ok(service) => {
-                    slot.times_made.fetch_add(1, Relaxed);
-                    slot.made.store(Some(Arc::new(service)));
-                }
-                Err(why) => {
-                    slot.make_failures.fetch_add(1, Relaxed);
-                    self.tell(FailoverEvent::MakeFailed { key: (*slot.key).clone(), why });
-                }
-            }
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// The set of a source changes; `None`: it does not any more.
-    pub(super) fn apply(&self, source: u32, change: Option<Change<S>>, checked: impl FnOnce(Duration) -> Checked) {
-        self.act(|control, now| match change {
-            Some(change) => control.apply(source, change, checked(now), now),
-            None => control.told(source),
-        });
+    /// When a probe may say next what calls by role wait for.
+    pub(super) fn next_answer(&self, now: Duration) -> Option<Duration> {
+        self.control.lock().fleet.next_answer(now)
     }
 
     /// Until whoever changes something has shown it.
@@ -267,21 +174,38 @@ impl<S> Shared<S> {
             // Who is still to be told of may come at any time.
             plan.next = Some(plan.next.map_or(now, |next| next.min(now)));
         }
-        let view = View::of(plan, Arc::clone(&self.settings.get()), &control.slots);
-        let next = next_of_task(&control.fleet, view.due);
+        let next = next_of_task(&control.fleet, plan.due);
         let sooner = next.is_some_and(|next| before.is_none_or(|before| next < before));
         let events = control.fleet.take_events();
         let gone = std::mem::take(&mut control.gone);
         // Under the lock, or an older view might replace a newer one.
-        let before = self.view.swap(Arc::new(view));
+        let before = self.show(&mut control, plan, now);
+        let tells = before.is_some() | std::mem::take(&mut control.tells);
         drop(control);
         drop((before, gone));
         events.into_iter().for_each(|event| self.tell(event));
-        self.changed.notify_waiters();
+        if tells {
+            self.changed.notify_waiters();
+        }
         if sooner {
             self.desk.wake();
         }
         value
+    }
+
+    /// Shows calls what has come of it, if they see something else. What they saw.
+    fn show(&self, control: &mut Control<S>, plan: Plan, now: Duration) -> Option<Arc<View<S>>> {
+        let (before, settings) = (self.view.load(), self.settings.get());
+        let same_rules = Arc::ptr_eq(&before.settings, &settings) && before.endpoints == control.slots.len();
+        if same_rules && plan.is_shown_by(&control.shown, now) {
+            return None;
+        }
+        // Those that can be called are mostly the same.
+        let groups = (same_rules && plan.groups == control.shown.groups).then(|| before.groups());
+        let view = View::of(&plan, groups, Arc::clone(&settings), &control.slots);
+        control.shown = plan;
+        drop(before);
+        Some(self.view.swap(Arc::new(view)))
     }
 
     /// Not under a lock.

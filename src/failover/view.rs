@@ -123,7 +123,7 @@ impl<S> Slot<S> {
 pub(super) struct View<S> {
     /// Those in force, so that a call reads them along with it.
     pub(super) settings: Arc<FailoverSettings>,
-    groups: Vec<Tier<S>>,
+    groups: Arc<[Tier<S>]>,
     /// Who is to be tried by one call, and since when.
     pub(super) trials: Vec<Trial<S>>,
     pub(super) all_out: bool,
@@ -147,6 +147,9 @@ impl<S> Trial<S> {
         self.part.fits(need) > Fit::No
     }
 }
+
+/// Those that can be called, for a later view.
+pub(super) struct Groups<S>(Arc<[Tier<S>]>);
 
 /// Endpoints of equal preference.
 struct Tier<S> {
@@ -173,15 +176,21 @@ pub(super) struct Wish {
 
 impl<S> View<S> {
     pub(super) fn empty(settings: Arc<FailoverSettings>) -> Self {
-        let (groups, trials) = (Vec::new(), Vec::new());
+        let (groups, trials) = (Arc::new([]), Vec::new());
         let roles = RolesPlan::default();
         Self { settings, groups, trials, all_out: false, due: None, next: None, roles, endpoints: 0 }
     }
 
-    pub(super) fn of(plan: Plan, settings: Arc<FailoverSettings>, slots: &[Arc<Slot<S>>]) -> Self {
+    /// `groups`: those of a view before, where they are the same.
+    pub(super) fn of(
+        plan: &Plan,
+        groups: Option<Groups<S>>,
+        settings: Arc<FailoverSettings>,
+        slots: &[Arc<Slot<S>>],
+    ) -> Self {
         // They are in the order of their numbers.
         let slot = |id: u32| slots.binary_search_by_key(&id, |slot| slot.id).ok().map(|at| Arc::clone(&slots[at]));
-        let tier = |group: Group| {
+        let tier = |group: &Group| {
             let weights: Vec<f64> = group.seats.iter().map(|seat| seat.weight).collect();
             let seat = |seat: &super::fleet::Seat| {
                 Some(Seat { slot: slot(seat.id)?, weight: seat.weight, slow_since: seat.slow_since, part: seat.part })
@@ -195,13 +204,17 @@ impl<S> View<S> {
         Self {
             trials: plan.trials.iter().filter_map(trial).collect(),
             roles: plan.roles,
-            groups: plan.groups.into_iter().map(tier).collect(),
+            groups: groups.map_or_else(|| plan.groups.iter().map(tier).collect(), |Groups(groups)| groups),
             all_out: plan.all_out,
             due: plan.due,
             next: plan.next,
             endpoints: slots.len(),
             settings,
         }
+    }
+
+    pub(super) fn groups(&self) -> Groups<S> {
+        Groups(Arc::clone(&self.groups))
     }
 
     /// The endpoint for a call that has not been there yet; `None` only if there is none.

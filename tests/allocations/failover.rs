@@ -7,10 +7,10 @@ use steadfast::{
     failover::{Affinity, Balance, Endpoint, Failover, FailoverBuilder},
     retry::{CloneRequest, only_unsent_unless},
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::{
-    CALLS, Typed, assert_allocates, counted,
+    CALLS, Typed, assert_allocates, counted, held_by,
     inner::Inner,
     layers::{hedged, name, retry},
 };
@@ -115,4 +115,14 @@ async fn a_call_that_is_held_allocates_nothing_while_it_waits() {
     }
     assert_eq!(spent, 0);
     tokio::time::advance(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_and_a_call_take_little_memory() {
+    let client = |endpoints| held_by(|| over((0..endpoints).map(|_| Inner::new(false))).build().unwrap());
+    let [(few, bytes_of_few), (_many, bytes_of_many)] = [400, 900].map(client);
+    let endpoint = (bytes_of_many - bytes_of_few) / 500;
+    let call = size_of_val(&few.0.clone().call(7));
+    println!("{endpoint} bytes an endpoint, {call} bytes a call");
+    assert!(endpoint <= 1_280 && call <= 448, "{endpoint} bytes an endpoint, {call} bytes a call");
 }

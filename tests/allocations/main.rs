@@ -32,35 +32,43 @@ struct Counting;
 thread_local! {
     /// Of this thread, which is the test's own. Neither made on the heap nor dropped.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Those that are held now.
+    static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 impl Counting {
-    fn count() {
+    fn count(bytes: isize) {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        Self::hold(bytes);
+    }
+
+    fn hold(bytes: isize) {
+        BYTES.set(BYTES.get().wrapping_add(bytes));
     }
 }
 
 // SAFETY: all of it is the system's allocator, but for a counter that does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count();
+        Self::count(layout.size() as isize);
         // SAFETY: as for this function.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        Self::count();
+        Self::count(layout.size() as isize);
         // SAFETY: as for this function.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::count();
+        Self::count(size as isize - layout.size() as isize);
         // SAFETY: as for this function.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        Self::hold(-(layout.size() as isize));
         // SAFETY: as for this function.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -74,6 +82,13 @@ async fn counted<F: Future>(future: F) -> (F::Output, u64) {
     let before = ALLOCATIONS.get();
     let output = future.await;
     (output, ALLOCATIONS.get() - before)
+}
+
+/// The bytes that what this makes holds.
+fn held_by<T>(make: impl FnOnce() -> T) -> (T, isize) {
+    let before = BYTES.get();
+    let made = make();
+    (made, BYTES.get() - before)
 }
 
 // ## Measuring

@@ -90,7 +90,9 @@ async fn what_was_asked_before_a_search_does_not_end_it_nor_is_it_asked_twice_at
     assert_eq!(["a", "b", "c"].map(|key| says.under_way(key)), [1, 0, 0]);
     all[0].does(Does::NotPrimary);
     says.says("a", replica(), MS);
-    ["a", "b", "c"].map(|key| says.take(key));
+    for key in ["a", "b", "c"] {
+        says.take(key);
+    }
     forget(&all);
     let (begun, write) = (Instant::now(), client.clone().oneshot(1));
     let changes = async {

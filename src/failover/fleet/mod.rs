@@ -1,8 +1,9 @@
 //! All endpoints of one client, and which of them are in. Pure: takes `now`, and says what has changed.
 //!
-//! `mod.rs` keeps what is known, `calls.rs`, `probes.rs`, `role.rs`, `statistics.rs` and `cold.rs` learn, `settle.rs` draws the
+//! `mod.rs` keeps what is known, `calls.rs`, `probes.rs`, `again.rs`, `role.rs`, `statistics.rs` and `cold.rs` learn, `settle.rs` draws the
 //! conclusions, `plan.rs` says what follows for calls; `member.rs` is one endpoint.
 
+mod again;
 mod calls;
 mod cold;
 mod member;

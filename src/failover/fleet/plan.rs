@@ -13,7 +13,7 @@ use super::{
 };
 
 /// For calls, until the fleet changes again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::failover) struct Plan {
     /// The most preferred first. Where several have a share, calls begin at one of them by chance.
     pub(in crate::failover) groups: Vec<Group>,
@@ -28,8 +28,22 @@ pub(in crate::failover) struct Plan {
     pub(in crate::failover) roles: RolesPlan,
 }
 
+impl Plan {
+    /// Whether calls that see `shown` see all there is to see. To look again too soon does no harm.
+    pub(in crate::failover) fn is_shown_by(&self, shown: &Self, now: Duration) -> bool {
+        // What may be at any time may be so still.
+        let next = |plan: &Self| plan.next.map(|next| next.max(now));
+        let looks = shown.due.filter(|due| *due > now).is_some_and(|due| self.due.is_none_or(|later| due <= later));
+        (looks || self.due == shown.due)
+            && next(self) == next(shown)
+            && (self.all_out, self.roles) == (shown.all_out, shown.roles)
+            && self.trials == shown.trials
+            && self.groups == shown.groups
+    }
+}
+
 /// What calls need to know of roles.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::failover) struct RolesPlan {
     pub(in crate::failover) primary: Option<u32>,
     /// Two say that they are it, and then none is to be used.
@@ -39,14 +53,25 @@ pub(in crate::failover) struct RolesPlan {
 }
 
 impl RolesPlan {
-    pub(super) fn of(roles: Option<&Roles>, now: Duration) -> Self {
-        let Some(roles) = roles else { return Self::default() };
-        let searching = roles.searching(now);
-        match roles.primary(now) {
+    fn of(seen: &Seen<'_>) -> Self {
+        match seen.primary {
             Primary::Known(id) => Self { primary: Some(id), ..Self::default() },
-            Primary::Unknown => Self { searching, ..Self::default() },
+            Primary::Unknown => Self { searching: seen.roles.searching(seen.now), ..Self::default() },
             Primary::Split => Self { split: true, ..Self::default() },
         }
+    }
+}
+
+/// The roles at one moment. Which is the primary is found out once, not for each endpoint.
+pub(super) struct Seen<'a> {
+    roles: &'a Roles,
+    primary: Primary,
+    now: Duration,
+}
+
+impl<'a> Seen<'a> {
+    fn at(roles: &'a Roles, now: Duration) -> Self {
+        Self { roles, primary: roles.primary(now), now }
     }
 }
 
@@ -97,11 +122,11 @@ impl Part {
 }
 
 impl Seat {
-    pub(super) fn of(member: &Member, roles: Option<&Roles>, now: Duration) -> Self {
-        let part = roles.map_or(Part::ANY, |roles| Part {
-            primary: roles.fit(member.id, Need::Primary, now),
-            replica: roles.may_read(member.id, None, now),
-            lag: roles.lag(member.id, now),
+    fn of(member: &Member, seen: Option<&Seen<'_>>) -> Self {
+        let part = seen.map_or(Part::ANY, |Seen { roles, primary, now }| Part {
+            primary: roles.fit_primary(member.id, *primary, *now),
+            replica: roles.may_read(member.id, None, *now),
+            lag: roles.lag(member.id, *now),
         });
         Self { id: member.id, weight: member.full_weight(), slow_since: member.slow_since(), part }
     }
@@ -132,11 +157,10 @@ pub(super) fn groups(
     members: &[Member],
     pinned: Option<u32>,
     settings: &FailoverSettings,
-    roles: Option<&Roles>,
-    now: Duration,
+    seen: Option<&Seen<'_>>,
 ) -> Vec<Group> {
     let group = |tier: u32, share: f64, members: &[&Member]| {
-        let seats = members.iter().map(|member| Seat::of(member, roles, now)).collect();
+        let seats = members.iter().map(|member| Seat::of(member, seen)).collect();
         (!members.is_empty()).then_some(Group { tier, share, seats })
     };
     let (numbers, shares, panic) = tier_shares(members, settings);
@@ -195,10 +219,14 @@ fn overprovision(tiers: TierPolicy) -> f64 {
 
 impl Fleet {
     pub(in crate::failover) fn plan(&self, now: Duration) -> Plan {
-        let mut plan =
-            Plan { all_out: self.all_out.is_some(), roles: RolesPlan::of(self.roles.as_ref(), now), ..Plan::default() };
-        // What calls need to know of roles is known from probes.
-        let (mut due, mut next) = (self.roles_due, self.next_probe().filter(|_| self.roles.is_some()));
+        let seen = self.roles.as_ref().map(|roles| Seen::at(roles, now));
+        let seen = seen.as_ref();
+        let mut plan = Plan {
+            all_out: self.all_out.is_some(),
+            roles: seen.map_or_else(RolesPlan::default, RolesPlan::of),
+            ..Plan::default()
+        };
+        let (mut due, mut next) = (self.roles_due, None);
         let sooner = |at: &mut Option<Duration>, than: Duration| *at = Some(at.map_or(than, |at| at.min(than)));
         for member in &self.members {
             match member.passive {
@@ -222,14 +250,14 @@ impl Fleet {
         self.judges_at().into_iter().for_each(|at| sooner(&mut due, at));
         match self.all_out.map(|out| out.trial) {
             None => {
-                plan.groups = groups(&self.members, self.pinned, &self.settings, self.roles.as_ref(), now);
+                plan.groups = groups(&self.members, self.pinned, &self.settings, seen);
                 // Those of tiers that are not used wait until they are; but by role any may be the only one.
                 let shared = plan.groups.iter().filter(|group| group.share > 0.0).map(|group| group.tier).max();
                 let used = self.in_use.map_or(u32::MAX, |tier| shared.map_or(tier, |shared| tier.max(shared)));
                 let used = if self.roles.is_some() { u32::MAX } else { used };
                 let wanted = self.members.iter().filter(|member| member.present() && member.meta.tier <= used);
                 let waiting = |member: &Member| match member.passive {
-                    Passive::Waiting { since, .. } => Some((Seat::of(member, self.roles.as_ref(), now), since)),
+                    Passive::Waiting { since, .. } => Some((Seat::of(member, seen), since)),
                     _ => None,
                 };
                 plan.trials = wanted.filter_map(waiting).collect();
@@ -237,7 +265,7 @@ impl Fleet {
             Some(AllOutTrial::Waiting(id)) => {
                 let since = self.all_out.map_or(now, |out| out.since);
                 let may = self.members.iter().filter(|member| self.may_be_tried(id, member));
-                let seats = may.map(|member| (Seat::of(member, self.roles.as_ref(), now), since));
+                let seats = may.map(|member| (Seat::of(member, seen), since));
                 plan.trials.extend(seats);
                 plan.trials.sort_by_key(|(seat, _)| seat.id != id);
                 next = Some(now);
@@ -253,11 +281,7 @@ impl Fleet {
                 next = Some(now);
             }
         }
-        if self
-            .members
-            .iter()
-            .any(|member| member.is_asked() && (member.checked.up() != Some(true) || self.roles.is_some()))
-        {
+        if self.members.iter().any(|member| member.is_asked() && member.checked.up() != Some(true)) {
             next = Some(next.map_or(now, |next| next.min(now)));
         }
         (plan.due, plan.next) = (due, next);

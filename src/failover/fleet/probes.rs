@@ -28,6 +28,11 @@ impl Fleet {
         awake.map(|member| member.asked_next).min().filter(|next| *next < Duration::MAX)
     }
 
+    /// When a probe may say next what calls by role wait for: `now`, if it may be any time.
+    pub(in crate::failover) fn next_answer(&self, now: Duration) -> Option<Duration> {
+        if self.members.iter().any(Member::is_asked) { Some(now) } else { self.next_probe() }
+    }
+
     /// A probe has ended, with what it said, or why it failed.
     pub(in crate::failover) fn probed(&mut self, id: u32, result: Result<Report, Name>, now: Duration) {
         let (unit, check) = (self.rng.unit(), self.settings.check);
@@ -104,7 +109,7 @@ impl Fleet {
     fn heard(&mut self, id: u32, report: Report, asked: Duration, now: Duration) {
         self.of_roles(|roles| roles.report(id, report, asked, now));
         let member = self.member_mut(id).expect("it is there");
-        member.weight = report.weight.filter(|weight| *weight > 0.0).map(|weight| weight.min(1000.0));
+        member.weight = report.usable_weight();
         let drained = std::mem::replace(&mut member.wants_drain, report.drain);
         let worked_on = std::mem::replace(&mut member.maintenance, report.maintenance);
         if (drained, worked_on) == (report.drain, report.maintenance) {

@@ -164,7 +164,7 @@ impl Fleet {
             self.change_tier(None);
             return;
         }
-        let plan = groups(&self.members, self.pinned, &self.settings, None, now);
+        let plan = groups(&self.members, self.pinned, &self.settings, None);
         let tier = plan.first().filter(|group| group.share > 0.0).map(|group| group.tier);
         let lost = self.in_use.is_some_and(|used| {
             !self.members.iter().any(|member| member.meta.tier == used && member.admissible() && !member.is_held())

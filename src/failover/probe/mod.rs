@@ -73,6 +73,11 @@ pub enum Role {
 }
 
 impl Report {
+    /// The weight that it gives, if it is one.
+    pub(in crate::failover) fn usable_weight(&self) -> Option<f64> {
+        self.weight.filter(|weight| *weight > 0.0).map(|weight| weight.min(1000.0))
+    }
+
     /// It is well, and says nothing more.
     pub fn new() -> Self {
         Self::default()

@@ -6,6 +6,7 @@ use super::{
     tests::{RULES, ms},
     *,
 };
+use crate::failover::Need;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::failover::Need;
 
 const A: u32 = 1;
 const B: u32 = 2;

@@ -1,19 +1,14 @@
-//! The cases: a service that is ready at once, or pending once, under each layer and under the stack.
+//! The cases: a service that is ready at once, or pending once, under each layer and under the stack, and over several
+//! endpoints.
 
 // The ban on sleeping is for the crate.
 #![allow(clippy::disallowed_methods)]
 
-use std::{
-    convert::Infallible,
-    future::{Future, Ready, ready},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod over;
+mod subjects;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use steadfast::{Rejected, RejectedKind};
+use std::{future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
 use steadfast::{
     adaptive_limit::AdaptiveLimit,
     bulkhead::Bulkhead,
@@ -22,23 +17,23 @@ use steadfast::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder},
     coalesce::Coalesce,
     degradation::Degradation,
-    failover::{Balance, Endpoint, Failover},
     fallback::Fallback,
     hedge::Hedge,
-    rate_limit::{Decision, Mode, Question, RateLimit, Store, StoreError},
+    rate_limit::{Decision, Mode, RateLimit},
     retry::{Budget, Retry},
     shed::Shed,
     timeout::Timeout,
 };
-use tower::{
-    Service, ServiceBuilder, ServiceExt,
-    balance::p2c,
-    discover::ServiceList,
-    load::{CompleteOnResponse, PeakEwma, PendingRequests},
-};
+use tower::{Service, ServiceBuilder, ServiceExt};
 
-/// In the order of the report.
-pub(crate) const NAMES: &[&str] = &[
+use self::subjects::{Always, Governed, Inner};
+
+/// All of them, in the order of the report.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().chain(over::NAMES).copied()
+}
+
+const NAMES: &[&str] = &[
     "timeout, ready at once",
     "timeout, pending once",
     "tower timeout, ready at once",
@@ -75,137 +70,11 @@ pub(crate) const NAMES: &[&str] = &[
     "governor, admitted",
     "governor, refused",
     "degradation, asked before the call",
-    "failover over 3, ready at once",
-    "failover over 3, pending once",
-    "failover over 3, round robin, ready at once",
-    "failover over 3, round robin, pending once",
-    "failover over 1000, ready at once",
-    "failover over 1000, pending once",
-    "failover over 1000, round robin, ready at once",
-    "failover over 2, moved on after a refusal",
-    "tower balance (PeakEwma) over 3, ready at once",
-    "tower balance (PeakEwma) over 3, pending once",
-    "tower balance (PeakEwma) over 1000, ready at once",
-    "tower balance (PeakEwma) over 1000, pending once",
-    "tower balance (PendingRequests) over 3, ready at once",
-    "tower balance (PendingRequests) over 3, pending once",
     "stack: fallback timeout retry breaker",
     "stack, pending once",
     "stack with bulkhead and rate limit",
     "stack with both, pending once",
 ];
-
-/// Answers at once, or at the second poll.
-#[derive(Clone)]
-struct Inner {
-    pending: bool,
-}
-
-struct Answer {
-    pending: bool,
-}
-
-impl Service<u64> for Inner {
-    type Response = u64;
-    type Error = Infallible;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: u64) -> Answer {
-        Answer { pending: self.pending }
-    }
-}
-
-impl Future for Answer {
-    type Output = Result<u64, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if std::mem::take(&mut self.pending) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(std::hint::black_box(7)))
-    }
-}
-
-/// governor around a service, which it does not bring itself.
-#[derive(Clone)]
-struct Governed {
-    inner: Inner,
-    limiter: Arc<DefaultDirectRateLimiter>,
-}
-
-impl Governed {
-    fn new(inner: Inner, per_second: u32) -> Self {
-        let quota = Quota::per_second(per_second.try_into().expect("not zero"));
-        Self { inner, limiter: Arc::new(RateLimiter::direct(quota)) }
-    }
-}
-
-impl Service<u64> for Governed {
-    type Response = u64;
-    type Error = Infallible;
-    type Future = Either;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: u64) -> Either {
-        match self.limiter.check() {
-            Ok(()) => Either(Some(self.inner.call(request))),
-            Err(not_until) => {
-                std::hint::black_box(not_until.earliest_possible());
-                Either(None)
-            }
-        }
-    }
-}
-
-struct Either(Option<Answer>);
-
-impl Future for Either {
-    type Output = Result<u64, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Some(answer) => Pin::new(answer).poll(cx),
-            None => Poll::Ready(Ok(0)),
-        }
-    }
-}
-
-/// A store that answers at once, always the same.
-struct Always(Decision);
-
-impl Store for Always {
-    type Take = Ready<Result<Decision, StoreError>>;
-
-    fn take(&self, _: Question) -> Self::Take {
-        ready(Ok(std::hint::black_box(self.0)))
-    }
-}
-
-/// Refuses each call, or answers it.
-#[derive(Clone)]
-struct Refusing(bool);
-
-impl Service<u64> for Refusing {
-    type Response = u64;
-    type Error = Rejected;
-    type Future = Ready<Result<u64, Rejected>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejected>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: u64) -> Self::Future {
-        ready(if self.0 { Err(Rejected::new(RejectedKind::BulkheadFull, "full")) } else { Ok(request) })
-    }
-}
 
 /// Runs `calls` calls of a case; returns the allocations of the calls and their number.
 pub(crate) fn run(case: &str, calls: u64, allocations: impl Fn() -> u64) -> (u64, u64) {
@@ -271,20 +140,6 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             .layer(bulkhead())
             .layer(rate(plenty, plenty, second, Mode::Smooth))
             .service(inner)
-    };
-    let failover = |endpoints: usize, balance, inner: &Inner| {
-        let endpoints = (0..endpoints).map(|i| Endpoint::new(format!("endpoint {i}"), inner.clone()));
-        let builder = Failover::builder().endpoints(endpoints).with(|settings| settings.balance = balance).seed(1);
-        builder.build().expect("settings").0
-    };
-    let ewma = |endpoints: usize, inner: &Inner| {
-        let (rtt, decay) = (Duration::from_millis(30), 1e10);
-        let service = |_| PeakEwma::new(inner.clone(), rtt, decay, CompleteOnResponse::default());
-        p2c::Balance::<_, u64>::new(ServiceList::new::<u64>((0..endpoints).map(service).collect::<Vec<_>>()))
-    };
-    let pending_requests = |endpoints: usize, inner: &Inner| {
-        let service = |_| PendingRequests::new(inner.clone(), CompleteOnResponse::default());
-        p2c::Balance::<_, u64>::new(ServiceList::new::<u64>((0..endpoints).map(service).collect::<Vec<_>>()))
     };
     macro_rules! measure {
         ($service:expr) => {
@@ -361,28 +216,11 @@ async fn dispatch(case: &str, calls: u64, allocations: &impl Fn() -> u64) -> (u6
             let ask = move |request: u64| request + u64::from(degradation.allows("reviews"));
             measure!(layered.map_request(ask).service(ready))
         }
-        "failover over 3, ready at once" => measure!(failover(3, Balance::PeakEwma, &ready)),
-        "failover over 3, pending once" => measure!(failover(3, Balance::PeakEwma, &pending)),
-        "failover over 3, round robin, ready at once" => measure!(failover(3, Balance::RoundRobin, &ready)),
-        "failover over 3, round robin, pending once" => measure!(failover(3, Balance::RoundRobin, &pending)),
-        "failover over 1000, ready at once" => measure!(failover(1000, Balance::PeakEwma, &ready)),
-        "failover over 1000, pending once" => measure!(failover(1000, Balance::PeakEwma, &pending)),
-        "failover over 1000, round robin, ready at once" => measure!(failover(1000, Balance::RoundRobin, &ready)),
-        "failover over 2, moved on after a refusal" => {
-            let endpoints = [Endpoint::new("full", Refusing(true)), Endpoint::new("spare", Refusing(false)).tier(1)];
-            measure!(Failover::builder().endpoints(endpoints).seed(1).build().expect("settings").0)
-        }
-        "tower balance (PeakEwma) over 3, ready at once" => measure!(ewma(3, &ready)),
-        "tower balance (PeakEwma) over 3, pending once" => measure!(ewma(3, &pending)),
-        "tower balance (PeakEwma) over 1000, ready at once" => measure!(ewma(1000, &ready)),
-        "tower balance (PeakEwma) over 1000, pending once" => measure!(ewma(1000, &pending)),
-        "tower balance (PendingRequests) over 3, ready at once" => measure!(pending_requests(3, &ready)),
-        "tower balance (PendingRequests) over 3, pending once" => measure!(pending_requests(3, &pending)),
         "stack with bulkhead and rate limit" => measure!(full_stack(ready)),
         "stack with both, pending once" => measure!(full_stack(pending)),
         "stack: fallback timeout retry breaker" => measure!(stack(ready)),
         "stack, pending once" => measure!(stack(pending)),
-        other => panic!("no such case: {other}"),
+        other => over::dispatch(other, calls, allocations).await,
     }
 }
 
