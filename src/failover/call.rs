@@ -25,6 +25,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long before its deadline a call that is held is told why.
 const TELL: Duration = Duration::from_millis(5);
+/// A call whose endpoint has just gone chooses anew among those that are there then, so often.
+const REPLACED: u32 = 32;
 
 pub(super) struct Call<Req> {
     /// The request of the next attempt, if there may be one.
@@ -187,12 +189,13 @@ impl<Req> Call<Req> {
             // It has just been let go.
             gone = gone.with(slot.id);
         }
-        if gone != tried {
-            // Who replaces it may be there, though the view did not say so yet.
+        let rounds = if gone == tried { 0 } else { REPLACED };
+        for _ in 0..rounds {
+            // Who replaces it may be there, though the view did not say so yet; even itself, let in again.
             shared.await_view();
-            let wish = Wish { need: self.need, affinity: self.affinity, tried: gone, random: self.random, now };
-            let attempt = shared.view.load().choose(&wish, &shared.turn).cloned();
-            if let Some(attempt) = attempt.and_then(|slot| self.begin_at(shared, slot, None, now)) {
+            let wish = Wish { need: self.need, affinity: self.affinity, tried, random: self.random, now };
+            let Some(slot) = shared.view.load().choose(&wish, &shared.turn).cloned() else { break };
+            if let Some(attempt) = self.begin_at(shared, slot, None, now) {
                 return Some(attempt);
             }
         }

@@ -39,6 +39,8 @@ pub(super) struct Control<S> {
     pub(super) shown: Plan,
     /// Somebody who waits for an endpoint to be free of calls is to look again.
     pub(super) tells: bool,
+    /// Somebody waits for what a probe says next.
+    pub(super) awaits_answer: bool,
     /// What is not needed any more. Not dropped here: what services do then is theirs, and this is locked.
     pub(super) gone: Gone<S>,
 }
@@ -59,7 +61,7 @@ impl<S> Control<S> {
     pub(super) fn new(fleet: Fleet, awaited: Vec<u32>) -> Mutex<Self> {
         let (slots, judged, sources) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (shown, gone) = (Plan::default(), Gone::default());
-        Mutex::new(Self { fleet, slots, judged, sources, awaited, shown, tells: false, gone })
+        Mutex::new(Self { fleet, slots, judged, sources, awaited, shown, tells: false, awaits_answer: false, gone })
     }
 
     /// Whether there may be endpoints that nobody has told of yet.

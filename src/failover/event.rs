@@ -144,6 +144,8 @@ pub enum FailoverEvent {
     MembersEnded {
         /// What the source is called.
         source: Name,
+        /// What it failed with, if it did.
+        why: Option<Name>,
     },
     /// Settings have changed.
     SettingsChanged,

@@ -17,6 +17,7 @@ use super::{
     call::{Call, Choice, Then},
     endpoint::Source,
     shared::Shared,
+    token::Token,
 };
 use crate::{
     Classify, IntoLayerError, RejectedKind,
@@ -60,6 +61,8 @@ enum Stage<S, F> {
         failures: u32,
         /// How often it had been made when that was asked for.
         times: u32,
+        /// Which task that was.
+        task: u32,
     },
     /// Its service is driven to ready.
     Acquiring {
@@ -130,7 +133,7 @@ where
                     continue;
                 }
                 // ## Making => Acquiring, or an outcome
-                StageProj::Making { mut changed, mut timer, end, failures, times: asked } => {
+                StageProj::Making { mut changed, mut timer, end, failures, times: asked, task } => {
                     let slot = &this.attempt.as_ref().expect("its endpoint is known").slot;
                     let made = loop {
                         let times = slot.times_made.load(Relaxed);
@@ -146,7 +149,9 @@ where
                             shared.make(slot);
                         }
                         if changed.as_mut().poll(cx).is_ready() {
-                            if shared.start_task() {
+                            shared.start_task();
+                            let begun = shared.desk.begun.load(Relaxed);
+                            if std::mem::replace(task, begun) != begun {
                                 // The runtime of the task that made it has ended.
                                 shared.make(slot);
                             }
@@ -172,15 +177,11 @@ where
                         // It has waited.
                         call.sees(&shared.view.load());
                     }
-                    let Call { attempts, request, may_move, .. } = call;
+                    let Call { attempts, request, may_move, token, .. } = call;
                     let copy = |request: &Req| if *may_move { this.replay.copy(request) } else { None };
                     let stage = this.stage.as_mut();
                     // Once for all of it, as each time copies the context to and fro.
-                    let polled = attempts.enter(|| poll_attempt(stage, attempt, request, copy, cx));
-                    if matches!(*this.stage, Stage::Calling(_)) {
-                        call.token.sent();
-                    }
-                    match polled {
+                    match attempts.enter(|| poll_attempt(stage, attempt, request, copy, token, cx)) {
                         Poll::Ready(Ok(outcome)) => (outcome.map_err(IntoLayerError::into_layer_error), true),
                         Poll::Ready(Err(error)) => {
                             let outcome = Err(error.into_layer_error());
@@ -236,6 +237,7 @@ fn poll_attempt<S: Service<Req>, Req>(
     attempt: &mut Attempt<S>,
     request: &mut Option<Req>,
     copy: impl FnOnce(&Req) -> Option<Req>,
+    token: &mut Token,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Result<S::Response, S::Error>, S::Error>> {
     if let StageProj::Acquiring { service, .. } = stage.as_mut().project() {
@@ -246,6 +248,7 @@ fn poll_attempt<S: Service<Req>, Req>(
         }
         let sent = request.take().expect("there is an attempt only with a request");
         *request = copy(&sent);
+        token.sent();
         let called = attempt.run(|| service.call(sent));
         stage.set(Stage::Calling(called));
     }
@@ -266,9 +269,10 @@ fn acquire<S: Clone, F>(shared: &Arc<Shared<S>>, attempt: &Attempt<S>) -> Stage<
     if let Some(service) = attempt.slot.made.load_full() {
         return Stage::Acquiring { service: (*service).clone(), times, timer: None };
     }
+    let task = shared.desk.begun.load(Relaxed);
     shared.make(&attempt.slot);
     let end = time::after(time::now(), shared.settings.get().acquire_timeout).unwrap_or_else(time::now);
-    Stage::Making { changed, timer: Sleep::until(end), end, failures, times }
+    Stage::Making { changed, timer: Sleep::until(end), end, failures, times, task }
 }
 
 impl<S: Service<Req>, Req, C, P> fmt::Debug for ResponseFuture<S, Req, C, P> {

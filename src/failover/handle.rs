@@ -100,9 +100,10 @@ impl<S> FailoverHandle<S> {
     /// There is no such endpoint, or it cannot be called now, with the reason. Then nothing has changed: an earlier switch
     /// stays.
     pub fn switch_to(&self, key: &str) -> Result<(), SwitchError> {
-        let id = self.id(key)?;
-        let switched = self.shared.act(|control, now| control.fleet.pin(id, now));
-        switched.map_err(|state| SwitchError::Out { key: Name::from(key.to_owned()), state })
+        let switched = self.shared.act(|control, now| Some(control.fleet.pin(control.fleet.id_of(key)?, now)));
+        let name = || Name::from(key.to_owned());
+        let switched = switched.ok_or_else(|| NoSuchEndpoint(name()))?;
+        switched.map_err(|state| SwitchError::Out { key: name(), state })
     }
 
     /// Goes back to the preferred tier now, whatever is in hold, and ends a [`switch_to`](Self::switch_to).

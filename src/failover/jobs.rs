@@ -138,16 +138,18 @@ impl<S: Clone + Send + Sync + 'static> Jobs<S> {
             (Ok((_, Done::Made(made))), _) => shared.made(endpoint, made),
             (Ok((_, Done::Started(started))), _) => shared.started(endpoint, started, |now| parts.checked(now)),
             (Ok((_, Done::Stopped(stopped))), _) => shared.stopped(endpoint, stopped),
-            (Err(_), About::Stop) => shared.stopped(endpoint, Err(Name::from_static("its stop panicked"))),
-            (Err(_), About::Make) => shared.made(endpoint, Err(Name::from_static("its maker panicked"))),
-            (Err(_), About::Start) => {
-                shared.started(endpoint, Err(Name::from_static("its start panicked")), |now| parts.checked(now));
-            }
-            (Err(error), About::Probe) if error.is_panic() => {
-                shared.probed(endpoint, Err(Name::from_static("the probe panicked")));
-            }
-            // The runtime ends.
+            (Err(error), about) if error.is_panic() => match about {
+                About::Stop => shared.stopped(endpoint, Err(Name::from_static("its stop panicked"))),
+                About::Make => shared.made(endpoint, Err(Name::from_static("its maker panicked"))),
+                About::Start => {
+                    shared.started(endpoint, Err(Name::from_static("its start panicked")), |now| parts.checked(now));
+                }
+                About::Probe => shared.probed(endpoint, Err(Name::from_static("the probe panicked"))),
+            },
+            // The runtime ends. What is to be made or started is so by the next task.
+            (Err(_), About::Make | About::Start) => {}
             (Err(_), About::Probe) => shared.probe_lost(endpoint),
+            (Err(_), About::Stop) => shared.stopped(endpoint, Err(Name::from_static("its runtime has ended"))),
         }
     }
 }

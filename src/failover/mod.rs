@@ -115,7 +115,7 @@
 //! | where do calls go, and was that by hand? | [`Snapshot::tier`], [`Snapshot::switched_to`] |
 //! | which is the primary, and how far behind are the others? | [`Snapshot::primary`], [`Snapshot::highest_epoch`]; `role`, `epoch` and `lag` of each |
 //! | was this write carried out? | ask the endpoint that [`Rejected::sent_to`](crate::Rejected::sent_to) names |
-//! | what fails where nobody calls? | `MakeFailed`, `ActivationFailed`, `StopFailed`, `MembersFailed` until `MembersRecovered`, `MembersEnded`, each with the reason; [`EndpointSnapshot::make_failures`] |
+//! | what fails where nobody calls? | `MakeFailed`, `ActivationFailed`, `StopFailed`, `MembersFailed` until `MembersRecovered`, `MembersEnded`, with the reasons; [`EndpointSnapshot::make_failures`] |
 //!
 //! A source of members tells that it fails when that begins, and not with each try; the set that is known holds meanwhile.
 //! [`switch_to`](FailoverHandle::switch_to) an endpoint that is out is a [`SwitchError`] that says why, and changes nothing.

@@ -138,7 +138,10 @@ impl<S> Shared<S> {
 
     /// When a probe may say next what calls by role wait for.
     pub(super) fn next_answer(&self, now: Duration) -> Option<Duration> {
-        self.control.lock().fleet.next_answer(now)
+        let mut control = self.control.lock();
+        // Whoever asks may wait for it.
+        control.awaits_answer = true;
+        control.fleet.next_answer(now)
     }
 
     /// Until whoever changes something has shown it.
@@ -180,7 +183,7 @@ impl<S> Shared<S> {
         let gone = std::mem::take(&mut control.gone);
         // Under the lock, or an older view might replace a newer one.
         let before = self.show(&mut control, plan, now);
-        let tells = before.is_some() | std::mem::take(&mut control.tells);
+        let tells = std::mem::take(&mut control.tells) | std::mem::take(&mut control.awaits_answer) | before.is_some();
         drop(control);
         drop((before, gone));
         events.into_iter().for_each(|event| self.tell(event));

@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -59,6 +59,8 @@ impl<S> Parts<S> {
 pub(super) struct Desk {
     /// Numbers of the endpoints whose services are to be made.
     to_make: Mutex<Vec<u32>>,
+    /// How many tasks have begun, one after the other.
+    pub(super) begun: AtomicU32,
     /// Calls fail to connect.
     look_again: AtomicBool,
     wake: Notify,
@@ -66,7 +68,12 @@ pub(super) struct Desk {
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { to_make: Mutex::new(Vec::new()), look_again: AtomicBool::new(false), wake: Notify::new() }
+        Self {
+            to_make: Mutex::new(Vec::new()),
+            begun: AtomicU32::new(0),
+            look_again: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
     }
 }
 
@@ -103,6 +110,7 @@ impl<S> Seat<S> {
         let Ok(runtime) = Handle::try_current() else { return false };
         let Some(parts) = self.0.lock().take() else { return false };
         shared.idle.store(false, Relaxed);
+        shared.desk.begun.fetch_add(1, Relaxed);
         let parts = Borrowed { parts: Some(parts), of: Arc::downgrade(shared) };
         runtime.spawn(run(Arc::downgrade(shared), Arc::clone(&shared.desk), parts));
         true
@@ -134,7 +142,7 @@ enum News<S> {
     /// A source says that it fails, or works again.
     Source(FailoverEvent),
     /// There will be no more of this source; perhaps as it has panicked.
-    Ended(u32, Name, bool),
+    Ended(u32, FailoverEvent),
     Report(Name, Report),
     Look,
 }
@@ -224,13 +232,9 @@ async fn run<S: Clone + Send + Sync + 'static>(shared: Weak<Shared<S>>, desk: Ar
             }
             News::Members(source, change) => shared_now.apply(source, Some(change), |now| parts.checked(now)),
             News::Source(event) => shared_now.tell(event),
-            News::Ended(number, source, panicked) => {
+            News::Ended(number, event) => {
                 shared_now.apply(number, None, |now| parts.checked(now));
-                if panicked {
-                    let why = Name::from_static("it panicked");
-                    shared_now.tell(FailoverEvent::MembersFailed { source: source.clone(), why });
-                }
-                shared_now.tell(FailoverEvent::MembersEnded { source });
+                shared_now.tell(event);
             }
             News::Report(key, report) => shared_now.reported(&key, report),
             News::Job(done) => jobs.done(&shared_now, done, parts),
@@ -263,8 +267,12 @@ fn poll_members<S: 'static>(parts: &mut Parts<S>, cx: &mut Context<'_>) -> Optio
             Ok(Poll::Ready(Polled::Change(change))) => News::Members(number, change),
             Ok(Poll::Ready(Polled::Event(event))) => News::Source(event),
             ended => {
-                let source = parts.members.remove(at);
-                return Some(News::Ended(number, source.name, ended.is_err()));
+                let source = parts.members.remove(at).name;
+                let why = match ended {
+                    Ok(Poll::Ready(Polled::Ended(why))) => why,
+                    _ => Some(Name::from_static("it panicked")),
+                };
+                return Some(News::Ended(number, FailoverEvent::MembersEnded { source, why }));
             }
         };
         // Then it is the turn of the next one.

@@ -202,3 +202,18 @@ fn settings_of_an_endpoint_that_cannot_be_name_it() {
         over(std::slice::from_ref(&a)).with(|settings| settings.max_ejected = 2.0).build().map(drop).unwrap_err();
     assert_eq!(error.endpoint(), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_switches_to_an_endpoint_ends_what_calls_showed_of_all_of_them() {
+    let [a, b] = nodes(["a", "b"]);
+    let (client, handle) = build(tiers(&[a.clone(), b.clone()]));
+    [&a, &b].into_iter().for_each(|node| node.does(Does::Errs(MS)));
+    while handle.snapshot().all_out.is_none() {
+        call(&client).await.unwrap_err();
+    }
+    b.does(Does::Answers(MS));
+    forget(&[a.clone(), b]);
+    handle.switch_to("b").unwrap();
+    let answers = futures::future::join_all((0..10).map(|_| call(&client))).await;
+    assert_eq!((answers, a.calls()), (vec![Ok("b"); 10], 0));
+}

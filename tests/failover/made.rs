@@ -12,7 +12,7 @@ use std::{
 
 use steadfast::{
     Error,
-    failover::{Cause, Endpoint, EndpointState, Failover, FailoverBuilder, FailoverEvent},
+    failover::{Balance, Cause, Endpoint, EndpointState, Failover, FailoverBuilder, FailoverEvent},
     telemetry::Name,
 };
 use tokio::time::Instant;
@@ -310,10 +310,37 @@ fn services_are_made_where_the_client_is_used_when_the_runtime_before_has_ended(
     second.block_on(async {
         assert!(tokio::time::timeout(100 * MS, &mut waits).await.is_err());
     });
+    // That it is wanted has been heard there.
+    first.block_on(tokio::task::yield_now());
     drop(first);
     second.block_on(async {
         let begun = Instant::now();
         assert_eq!(waits.await.unwrap(), "a");
         assert_eq!((begun.elapsed().as_millis() / 10, a.times()), (21, 1));
+    });
+}
+
+#[test]
+fn whoever_waits_when_a_runtime_ends_has_its_service_made_on_another() {
+    let makers = ["a", "b"].map(|key| Maker::new(key, Making::Works(200 * MS)));
+    let first = runtime();
+    let in_turn = Failover::builder().endpoints(makers.each_ref().map(Maker::endpoint)).classify(Meaning);
+    let in_turn = in_turn.with(|settings| settings.balance = Balance::RoundRobin);
+    let (client, _handle) = first.block_on(async { in_turn.build().unwrap() });
+    let two = || Box::pin(futures::future::join_all((0..2).map(|_| client.clone().oneshot(1))));
+    assert!(first.block_on(async { tokio::time::timeout(50 * MS, two()).await }).is_err());
+    assert_eq!(makers.each_ref().map(Maker::times), [1; 2]);
+    let (second, mut wait) = (runtime(), two());
+    second.block_on(async {
+        assert!(tokio::time::timeout(50 * MS, &mut wait).await.is_err());
+    });
+    // That they are wanted has been heard there.
+    first.block_on(async { tokio::time::sleep(MS).await });
+    drop(first);
+    second.block_on(async {
+        let begun = Instant::now();
+        let mut answers: Vec<_> = wait.await.into_iter().map(Result::unwrap).collect();
+        answers.sort_unstable();
+        assert_eq!((answers, begun.elapsed().as_millis() / 10), (vec!["a", "b"], 21));
     });
 }

@@ -18,6 +18,7 @@ mod roles;
 mod searches;
 mod seen_below;
 mod sent;
+mod settings;
 mod shares;
 mod sources;
 mod stacked;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use steadfast::{
-    Error, RejectedKind,
+    Error, LayerError, RejectedKind,
     failover::{
-        FailoverEvent, FailoverHandle, FailoverSettings, Meta, Need,
+        Check, FailoverEvent, FailoverHandle, FailoverSettings, Meta, Need,
         probe::{self, Report, Role},
     },
     telemetry::Received,
@@ -279,4 +279,37 @@ async fn the_snapshot_shows_the_epochs_and_lags_that_were_said_last() {
     assert_eq!(shows(), (Some(9), [of_a, (Some(9), Some(2000 * MS)), (None, None)]));
     handle.forget_epochs();
     assert_eq!(shows().0, None);
+}
+
+/// What it says may be that there is one by now.
+#[tokio::test(start_paused = true)]
+async fn a_read_waits_for_a_probe_that_is_under_way_or_soon_due_and_no_longer() {
+    let a = Node::new("a");
+    let probe = probe::from_fn(|_: Meta, _: Option<Node>| async {
+        sleep(100 * MS).await;
+        Ok::<_, Fault>(primary(1))
+    });
+    let builder = over(std::slice::from_ref(&a)).probe(probe).need(need);
+    let (client, _) = builder.with(|settings| settings.check = Check::default().jitter(0.0)).build().unwrap();
+    let client =
+        Timeout::builder(Duration::from_secs(30)).build().map(|layer| tower::Layer::layer(&layer, client)).unwrap();
+    assert_eq!(ask(&client, 1).await.unwrap(), "a");
+    // Until probes are not fast any more: it would wait for the next one each time.
+    sleep(Duration::from_secs(31)).await;
+    let mut waited = Vec::new();
+    for _ in 0..40 {
+        sleep(130 * MS).await;
+        let begun = Instant::now();
+        let error = ask(&client, 2).await.unwrap_err();
+        assert_eq!(error.as_rejected().unwrap().kind(), RejectedKind::NoEndpoint);
+        waited.push(begun.elapsed());
+        if waited.last() > Some(&(900 * MS)) {
+            // The next one is under way by then.
+            sleep(1920 * MS).await;
+        }
+    }
+    let longest = *waited.iter().max().unwrap();
+    let for_one_under_way = waited.iter().filter(|waited| (20 * MS..100 * MS).contains(waited)).count();
+    // For a probe that is due within a second, until it has said something.
+    assert!((1010 * MS..=1200 * MS).contains(&longest) && for_one_under_way > 1, "{waited:?}");
 }

@@ -163,16 +163,39 @@ async fn a_source_that_fails_is_told_once_and_when_it_works_again() {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_ends_is_told_and_one_that_panics_with_what_it_did() {
     let (source, why) = (Name::from_static("members"), Name::from_static("it panicked"));
-    let failed = FailoverEvent::MembersFailed { source: source.clone(), why };
-    let ended = FailoverEvent::MembersEnded { source };
+    let ended = |why| FailoverEvent::MembersEnded { source: source.clone(), why };
     let (sender, members) = sent::source::<Node>();
     let (_client, handle) = Failover::builder().members(members).classify(Meaning).build().unwrap();
     let mut events = handle.subscribe();
     drop(sender);
     soon().await;
-    assert_eq!(told(&mut events), std::slice::from_ref(&ended));
+    assert_eq!(told(&mut events), [ended(None)]);
     let (_client, handle) = Failover::builder().members(Wild(true)).classify(Meaning).build().unwrap();
     let mut events = handle.subscribe();
     soon().await;
-    assert_eq!(told(&mut events), [failed, ended]);
+    assert_eq!(told(&mut events), [ended(Some(why))]);
+}
+
+/// A source that ends as it fails.
+struct Ends(Name);
+
+impl Membership<Node> for Ends {
+    fn poll_change(&mut self, _: &mut Context<'_>) -> Poll<Option<Change<Node>>> {
+        Poll::Ready(None)
+    }
+
+    fn failing(&self) -> Option<&Name> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_ends_as_it_fails_says_with_what() {
+    let why = Name::from_static("the registry is gone");
+    let builder = Failover::builder().members(Ends(why.clone())).classify(Meaning);
+    let (_client, handle) = builder.build().unwrap();
+    let mut events = handle.subscribe();
+    soon().await;
+    let ended = FailoverEvent::MembersEnded { source: Name::from_static("members"), why: Some(why) };
+    assert_eq!(told(&mut events), [ended]);
 }

@@ -253,3 +253,15 @@ async fn a_call_that_is_given_up_before_it_is_sent_elsewhere_gives_its_token_bac
     sleep(MS).await;
     assert_eq!(budget.tokens(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_panics_elsewhere_has_been_sent_and_keeps_its_token() {
+    let [a, b] = nodes(["a", "b"]);
+    a.does(Does::Errs(MS));
+    b.does(Does::Panics);
+    let budget = Arc::new(Budget::refund());
+    let (client, _) = build(tiers(&[a, b]).budget(Arc::clone(&budget)));
+    let before = budget.tokens();
+    assert!(tokio::spawn(client.oneshot(1)).await.unwrap_err().is_panic());
+    assert_eq!(budget.tokens(), before - 1.0);
+}

@@ -46,7 +46,6 @@ impl Member {
     fn goes_on(&self, report: &Report) -> bool {
         self.checked.up() == Some(true)
             && self.passive == Passive::In
-            && self.out.is_none()
             && (self.weight, self.maintenance, self.wants_drain)
                 == (report.usable_weight(), report.maintenance, report.drain)
     }

@@ -205,7 +205,7 @@ impl Fleet {
 
     /// All calls go to it, as long as it is in. If it is not, nothing changes, and this is how it is.
     pub(super) fn pin(&mut self, id: u32, now: Duration) -> Result<(), EndpointState> {
-        let Some(member) = self.member_mut(id) else { return Ok(()) };
+        let member = self.member_mut(id).expect("it is there");
         if !member.admissible() {
             return Err(member.state(now));
         }
@@ -214,6 +214,8 @@ impl Fleet {
             member.damping.returned(now);
         }
         self.pinned = Some(id);
+        // Whoever says so knows better than the calls before.
+        self.all_out = self.all_out.filter(|out| !out.by_failures);
         self.settle(now);
         Ok(())
     }

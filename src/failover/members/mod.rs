@@ -89,7 +89,8 @@ pub(super) struct Source<S> {
 pub(super) enum Polled<S> {
     Change(Change<S>),
     Event(FailoverEvent),
-    Ended,
+    /// As it failed, perhaps.
+    Ended(Option<Name>),
 }
 
 impl<S> Source<S> {
@@ -103,7 +104,7 @@ impl<S> Source<S> {
     {
         match self.members.poll_change(cx) {
             Poll::Ready(Some(change)) => return Poll::Ready(Polled::Change(change)),
-            Poll::Ready(None) => return Poll::Ready(Polled::Ended),
+            Poll::Ready(None) => return Poll::Ready(Polled::Ended(self.members.failing().cloned())),
             Poll::Pending => {}
         }
         let source = || self.name.clone();

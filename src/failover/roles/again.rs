@@ -14,13 +14,13 @@ impl Roles {
         asked: Duration,
         now: Duration,
     ) -> bool {
-        let settled = self.known && !self.split && report.epoch <= self.highest;
+        let settled = self.known && !self.split;
         let Some(member) = self.member(id) else { return false };
         // What it leaves out stays as it was, and grows old.
         let role = report.role.is_none_or(|role| member.role == Some(role) && self.fresh(member.asked, now));
         let epoch = report.epoch.is_none() || report.epoch == member.epoch;
         let lag = report.lag.is_none_or(|lag| member.lag.is_some_and(|(said, at)| said == lag && self.fresh(at, now)));
-        let again = settled && role && epoch && lag && asked >= member.asked && asked >= member.refused;
+        let again = settled && role && epoch && lag && asked >= member.asked;
         if again && let Some(member) = self.member_mut(id) {
             member.asked = if report.role.is_some() { asked } else { member.asked };
             member.lag = report.lag.map(|lag| (lag, asked)).or(member.lag);

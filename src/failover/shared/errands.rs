@@ -73,7 +73,13 @@ impl<S> Shared<S> {
     fn goes_on(&self, learn: impl FnOnce(&mut Control<S>, Duration) -> bool) -> bool {
         let now = self.clock.now();
         let mut control = self.control.lock();
-        control.shown.due.is_none_or(|due| now < due) && learn(&mut control, now)
+        let goes_on = control.shown.due.is_none_or(|due| now < due) && learn(&mut control, now);
+        let tells = goes_on && std::mem::take(&mut control.awaits_answer);
+        drop(control);
+        if tells {
+            self.changed.notify_waiters();
+        }
+        goes_on
     }
 
     /// A cold standby that is to be started.
