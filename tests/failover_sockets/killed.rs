@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Router, http::Uri};
-use steadfast::{Error, RejectedKind};
+use steadfast::{Error, RejectedKind, failover::FailoverEvent};
 
 use crate::{
     MS,
@@ -44,7 +44,9 @@ async fn kill_under(ask: fn(String) -> Ask) -> (Vec<crate::load::Done>, HashMap<
     let (client, handle) = over(&[&a, &b, &c]).build().unwrap();
     let load = Load::start(&client, ask);
     stuck.reaches(3).await;
+    let mut events = handle.subscribe();
     a.kill().await;
+    crate::event(&mut events, |event| matches!(event, FailoverEvent::EndpointEjected { .. }).then_some(())).await;
     load.goes_on(500).await;
     // Calls try it again, and find nobody.
     let (tries, since) = (handle.snapshot().endpoint("a").unwrap().calls, tokio::time::Instant::now());
